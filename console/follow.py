@@ -1,0 +1,78 @@
+"""Following a run live: its history as it grows, and between events what is pending. Needs no worker."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+
+from temporalio.client import WorkflowHandle
+from temporalio.service import RPCError, RPCStatusCode
+
+from console.view import RunView, with_event, with_pending
+
+LOOK = timedelta(seconds=1)
+"""How often pending work is looked at: heartbeats come every 2 s, so more often would show nothing new."""
+AWAY = frozenset({RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED})
+"""The server cannot be asked right now; the run itself is not harmed."""
+
+Lost = Callable[[RPCError], Awaitable[None]]
+"""Called when the server went away: returns to try again, raises to give up."""
+
+
+async def snapshot(handle: WorkflowHandle[Any, Any]) -> RunView:
+    """The run as it is now."""
+    converter = handle._client.data_converter
+    view = RunView()
+    async for event in handle.fetch_history_events():
+        view = await with_event(view, event, converter)
+    return await with_pending(view, await handle.describe(), converter)
+
+
+async def follow(handle: WorkflowHandle[Any, Any], lost: Lost) -> AsyncIterator[RunView]:
+    """The run's view whenever something changed, until it has ended. The last view has the final state."""
+    while True:
+        try:
+            async for view in _follow(handle):
+                yield view
+            return
+        except RPCError as error:
+            if error.status not in AWAY:
+                raise
+            await lost(error)
+
+
+async def _follow(handle: WorkflowHandle[Any, Any]) -> AsyncIterator[RunView]:
+    converter = handle._client.data_converter
+    views: asyncio.Queue[RunView | None] = asyncio.Queue()
+
+    async def read() -> None:
+        view = RunView()
+        try:
+            async for event in handle.fetch_history_events(wait_new_event=True):
+                view = await with_event(view, event, converter)
+                await views.put(view)
+        finally:
+            await views.put(None)
+
+    reading = asyncio.create_task(read())
+    try:
+        view = RunView()
+        while True:
+            with suppress(TimeoutError):  # nothing new in the history: look at what is pending
+                async with asyncio.timeout(LOOK.total_seconds()):
+                    newest = await views.get()
+                    while newest is not None and not views.empty():
+                        newest = views.get_nowait()
+                    if newest is None:
+                        await reading
+                        return
+                    view = newest
+            view = await with_pending(view, await handle.describe(), converter)
+            yield view
+    finally:
+        reading.cancel()
+        with suppress(asyncio.CancelledError):
+            await reading

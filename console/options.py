@@ -1,0 +1,176 @@
+"""From a pipeline's Input to a complete command: every field an option, its description the help, its bounds checked.
+
+The first field without a default is the positional argument. Text may be given as it is, as `@file`, or as `-` for
+standard input; anything that is not a plain value is JSON, given in the same three ways.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import types
+from collections.abc import Mapping
+from datetime import timedelta
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import click
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+ENVIRONMENT_PREFIX = "BREAKWATER_"
+_DURATION = re.compile(r"^(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?$")
+
+
+class Text(click.ParamType[Any]):
+    """Text as it is, the content of `@file`, or standard input for `-`."""
+
+    name = "text | @file | -"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not isinstance(value, str):
+            return str(value)
+        if value == "-":
+            return self._decode(sys.stdin.buffer.read(), "standard input", param, ctx)
+        if not value.startswith("@"):
+            return value
+        path = Path(value[1:])
+        try:
+            return self._decode(path.read_bytes(), str(path), param, ctx)
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            self.fail(f"cannot read {path}: {reason}; give the path of a readable file after @", param, ctx)
+
+    def _decode(self, data: bytes, source: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            return data.decode("utf-8")
+        except UnicodeDecodeError as error:
+            self.fail(f"{source} is not UTF-8 text (byte {error.start}); convert it first", param, ctx)
+
+
+class Json(Text):
+    """A JSON value: as it is, from `@file`, or from standard input."""
+
+    name = "json | @file | -"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        text = super().convert(value, param, ctx)
+        try:
+            return json.loads(text)
+        except json.JSONDecodeError as error:
+            self.fail(f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}", param, ctx)
+
+
+class Duration(click.ParamType[Any]):
+    """A length of time: 90s, 10m, 2h, 1d, 1h30m, or seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        if isinstance(value, timedelta):
+            return value
+        found = _DURATION.match(str(value).strip())
+        if not found or not any(found.groups()):
+            self.fail(f"{value!r} is not a duration; write it like 90s, 10m, 2h or 1h30m", param, ctx)
+        days, hours, minutes, seconds = (float(part or 0) for part in found.groups())
+        try:
+            return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+        except OverflowError:
+            self.fail(f"{value!r} is too long", param, ctx)
+
+
+def parameters(model: type[BaseModel]) -> list[click.Parameter]:
+    """A click parameter for every field of `model`, its own fields before the inherited ones."""
+    inherited = {name for base in model.__mro__[1:] for name in getattr(base, "__annotations__", {})}
+    names = sorted(model.model_fields, key=lambda name: name in inherited)
+    main = positional(model)
+    return [_argument(name) if name == main else _option(name, model.model_fields[name]) for name in names]
+
+
+def positional(model: type[BaseModel]) -> str | None:
+    """The field given without a name: the first that has no default."""
+    return next((name for name, field in model.model_fields.items() if field.is_required()), None)
+
+
+def validated(model: type[BaseModel], values: Mapping[str, Any]) -> BaseModel:
+    """The model from what was typed. Raises click.UsageError, one line, naming options as they are typed."""
+    given = {name: value for name, value in values.items() if value is not None}
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        main = positional(model)
+        found = error.errors(include_url=False, include_input=False)
+        raise click.UsageError(
+            "; ".join(_problem(each["loc"], each["type"], each["msg"], main) for each in found)
+        ) from error
+
+
+def _problem(location: tuple[int | str, ...], kind: str, message: str, main: str | None) -> str:
+    words = "is empty" if kind == "string_too_short" else message.removeprefix("Value error, ")
+    if not location:
+        return words
+    name, *rest = map(str, location)
+    shown = name.upper() if name == main else _flag(name)
+    return ".".join([shown, *rest]) + f": {words}"
+
+
+def _argument(name: str) -> click.Argument:
+    return click.Argument([name], type=Text(), required=True)
+
+
+def _option(name: str, field: FieldInfo) -> click.Option:
+    kind = _plain(field.annotation)
+    common: dict[str, Any] = {
+        "help": _help(field),
+        "envvar": ENVIRONMENT_PREFIX + name.upper(),
+        "show_envvar": True,
+        "default": None,
+        "required": field.is_required(),
+    }
+    if kind is bool:
+        return click.Option([f"{_flag(name)}/--no-{_flag(name)[2:]}"], **common)
+    return click.Option([_flag(name)], type=_type(kind), **common)
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _help(field: FieldInfo) -> str:
+    words = field.description or ""
+    default = field.get_default(call_default_factory=True)
+    if field.is_required() or default is None:
+        return words
+    shown = {True: "yes", False: "no"}.get(default, default) if isinstance(default, bool) else default
+    return f"{words} [default: {shown}]"
+
+
+def _plain(annotation: Any) -> Any:
+    """The type behind Annotated and Optional."""
+    while True:
+        origin = get_origin(annotation)
+        if origin is Annotated:
+            annotation = get_args(annotation)[0]
+        elif origin in (Union, types.UnionType):
+            some = [each for each in get_args(annotation) if each is not type(None)]
+            if len(some) != 1:
+                return annotation
+            annotation = some[0]
+        else:
+            return annotation
+
+
+def _type(kind: Any) -> click.ParamType[Any]:
+    if get_origin(kind) is Literal:
+        return click.Choice([str(each) for each in get_args(kind)])
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return click.Choice([str(each.value) for each in kind])
+    simple: dict[Any, click.ParamType[Any]] = {
+        str: click.STRING,
+        int: click.INT,
+        float: click.FLOAT,
+        timedelta: Duration(),
+    }
+    return simple.get(kind, Json())

@@ -1,0 +1,210 @@
+"""What can be seen of a run from outside: a fold over its history, and what is pending right now.
+
+It asks no worker, so it shows a run whose workers are all dead just as well. Pure but for decoding payloads, which
+may need the codec of the client that reads them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal, TypeVar
+
+from pydantic import ValidationError
+from temporalio.api.common.v1 import Payloads
+from temporalio.api.enums.v1 import EventType, PendingActivityState
+from temporalio.api.failure.v1 import Failure
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.api.workflow.v1 import PendingActivityInfo
+from temporalio.client import WorkflowExecutionDescription
+from temporalio.converter import DataConverter
+
+from workflows.contracts import CallFailure, CallOutcome, CallProgress, SubagentCall, Usage
+from workflows.models import cost_nano, usd
+
+T = TypeVar("T")
+
+CallState = Literal["waiting", "running", "retrying", "answered", "failed", "cancelled"]
+RunState = Literal["running", "finished", "failed", "cancelled", "terminated", "timed out"]
+
+_CLOSING: dict[int, RunState] = {
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED: "finished",
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED: "failed",
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED: "cancelled",
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED: "terminated",
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT: "timed out",
+}
+
+
+@dataclass(frozen=True)
+class CallView:
+    """One subagent call of a run, as far as it has come."""
+
+    id: str
+    """The activity's id: the agent, and the step if it is a second try (`generator-1.longer`)."""
+    role: str
+    model: str
+    state: CallState
+    scheduled: datetime
+    ended: datetime | None = None
+    attempt: int = 1
+    phase: str | None = None
+    usage: Usage = field(default_factory=Usage)
+    why: str | None = None
+    """Why it failed, is retried or ended oddly; None when there is nothing to say."""
+    next_attempt: datetime | None = None
+    worker: str | None = None
+    simulated: bool = False
+
+    def elapsed(self, now: datetime) -> timedelta:
+        """Since it was scheduled, until it ended."""
+        return (self.ended or now) - self.scheduled
+
+    @property
+    def cost_usd(self) -> float | None:
+        """What it has cost so far; None if the model's price is not known."""
+        return usd(cost_nano(self.model, self.usage))
+
+
+@dataclass(frozen=True)
+class RunView:
+    """A run as its history and pending work show it."""
+
+    state: RunState = "running"
+    started: datetime | None = None
+    ended: datetime | None = None
+    calls: tuple[CallView, ...] = ()
+    scheduled: tuple[tuple[int, str], ...] = ()
+    """Event id and activity id of each call, to find the call an event belongs to."""
+    stuck: str | None = None
+    """What holds the run itself, when its workflow task keeps failing."""
+
+    @property
+    def usage(self) -> Usage:
+        """All calls together."""
+        return sum((call.usage for call in self.calls), Usage())
+
+    @property
+    def cost_usd(self) -> float | None:
+        """All calls together; None if any price is not known."""
+        costs = [call.cost_usd for call in self.calls]
+        return None if any(cost is None for cost in costs) else sum(cost or 0.0 for cost in costs)
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the stand-in gave any answer."""
+        return any(call.simulated for call in self.calls)
+
+
+async def with_event(view: RunView, event: HistoryEvent, converter: DataConverter) -> RunView:
+    """The view after one more event of the history."""
+    at = event.event_time.ToDatetime(UTC)
+    match event.event_type:
+        case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED:
+            return replace(view, started=at)
+        case EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
+            scheduled = event.activity_task_scheduled_event_attributes
+            call = await _one(scheduled.input, SubagentCall, converter)
+            known = {each.id: each for each in view.calls}
+            known[scheduled.activity_id] = CallView(
+                id=scheduled.activity_id,
+                role=call.role if call else scheduled.activity_type.name,
+                model=call.model if call else "",
+                state="waiting",
+                scheduled=at,
+            )
+            return replace(
+                view,
+                calls=tuple(known.values()),
+                scheduled=(*view.scheduled, (event.event_id, scheduled.activity_id)),
+            )
+        case EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED:
+            completed = event.activity_task_completed_event_attributes
+            outcome = await _one(completed.result, CallOutcome, converter)
+            changes: dict[str, Any] = {"state": "answered", "why": None, "next_attempt": None}
+            if outcome:
+                odd = None if outcome.stop_reason == "end_turn" else outcome.stop_reason
+                changes |= {
+                    "usage": outcome.usage,
+                    "attempt": outcome.attempts,
+                    "why": odd,
+                    "simulated": outcome.simulated,
+                }
+            return _changed(view, completed.scheduled_event_id, ended=at, **changes)
+        case EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED:
+            failed = event.activity_task_failed_event_attributes
+            said = {"state": "failed", **await _failed(failed.failure, converter)}
+            return _changed(view, failed.scheduled_event_id, ended=at, **said)
+        case EventType.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT:
+            timed_out = event.activity_task_timed_out_event_attributes
+            why = timed_out.failure.message or "timed out"
+            return _changed(view, timed_out.scheduled_event_id, ended=at, state="failed", why=why)
+        case EventType.EVENT_TYPE_ACTIVITY_TASK_CANCELED:
+            cancelled = event.activity_task_canceled_event_attributes
+            return _changed(view, cancelled.scheduled_event_id, ended=at, state="cancelled")
+        case closing if closing in _CLOSING:
+            return replace(view, state=_CLOSING[closing], ended=at)
+    return view
+
+
+async def with_pending(view: RunView, description: WorkflowExecutionDescription, converter: DataConverter) -> RunView:
+    """The view with what the server says is pending: attempts, heartbeats, last failures, next attempts."""
+    if view.state != "running":
+        return view
+    calls = {call.id: call for call in view.calls}
+    for pending in description.raw_description.pending_activities:
+        if pending.activity_id in calls:
+            calls[pending.activity_id] = await _pending(calls[pending.activity_id], pending, converter)
+    task = description.raw_description.pending_workflow_task
+    stuck = f"its workflow task has failed {task.attempt - 1} times; see the worker's log" if task.attempt > 2 else None
+    return replace(view, calls=tuple(calls.values()), stuck=stuck)
+
+
+async def _pending(call: CallView, pending: PendingActivityInfo, converter: DataConverter) -> CallView:
+    running = pending.state != PendingActivityState.PENDING_ACTIVITY_STATE_SCHEDULED
+    state: CallState = "running" if running else "retrying" if pending.attempt > 1 else "waiting"
+    changes: dict[str, Any] = {"state": state, "attempt": pending.attempt, "next_attempt": None}
+    if pending.HasField("next_attempt_schedule_time") and state == "retrying":
+        changes["next_attempt"] = pending.next_attempt_schedule_time.ToDatetime(UTC)
+    if pending.HasField("last_failure"):
+        why = (await _failed(pending.last_failure, converter))["why"]
+        changes["why"] = why
+    if pending.HasField("heartbeat_details"):
+        progress = await _one(pending.heartbeat_details, CallProgress, converter)
+        if progress:
+            changes |= {"phase": progress.phase if running else None, "usage": progress.billed}
+    changes["worker"] = pending.last_worker_identity or None
+    return replace(call, **changes)
+
+
+async def _failed(failure: Failure, converter: DataConverter) -> dict[str, Any]:
+    """What a failure says: our own details where it has them, its message where not."""
+    if failure.HasField("application_failure_info"):
+        info = failure.application_failure_info
+        details = await _one(info.details, CallFailure, converter)
+        if details:
+            return {
+                "why": f"{details.kind}: {details.message}",
+                "attempt": details.attempts,
+                "usage": details.usage,
+                "simulated": details.simulated,
+                "state": "cancelled" if details.kind == "cancelled" else "failed",
+            }
+    return {"why": failure.message or "failed"}
+
+
+async def _one(payloads: Payloads, kind: type[T], converter: DataConverter) -> T | None:
+    """The first value in these payloads if it is a `kind`; None if there is none or it is something else."""
+    if not payloads.payloads:
+        return None
+    try:
+        values = await converter.decode(payloads.payloads[:1], [kind])
+    except ValidationError:
+        return None  # a foreign workflow's payload: shown without its details
+    value = values[0]
+    return value if isinstance(value, kind) else None
+
+
+def _changed(view: RunView, scheduled_event_id: int, **changes: Any) -> RunView:
+    id = dict(view.scheduled).get(scheduled_event_id)
+    return replace(view, calls=tuple(replace(call, **changes) if call.id == id else call for call in view.calls))

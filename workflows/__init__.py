@@ -1,0 +1,1 @@
+"""What decides: pipelines, subagents, and the rules they keep. Nothing here touches the world."""

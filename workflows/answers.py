@@ -1,0 +1,61 @@
+"""Whether what a model said is an answer: stop reason first, then one JSON value, then the answer's own model.
+
+This is the only gate to `status: "success"`. Pure; the messages are for people and for the one repair.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from workflows.contracts import CallOutcome
+from workflows.failures import FailureKind
+
+AnswerT = TypeVar("AnswerT", bound=BaseModel)
+
+FINISHED = frozenset({"end_turn", "stop_sequence"})
+"""The stop reasons that say the model had finished what it wanted to say."""
+
+_FENCED = re.compile(r"^```(?:json|JSON)?[ \t]*\n(?P<value>.*?)\n?```$", re.DOTALL)
+_PROBLEMS_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Unusable:
+    """Why an answer is none, and what may be tried once: a larger cap, a repair, or nothing."""
+
+    kind: FailureKind
+    message: str
+    remedy: Literal["larger_cap", "repair", "none"]
+
+
+def judge(outcome: CallOutcome, answer: type[AnswerT]) -> AnswerT | Unusable:
+    """The answer, validated, or why there is none."""
+    match outcome.stop_reason:
+        case "refusal":
+            return Unusable("refused", "the model declined to answer", "none")
+        case "max_tokens":
+            return Unusable("truncated", "the answer was cut off at the output token limit", "larger_cap")
+        case "model_context_window_exceeded":
+            return Unusable("truncated", "request and answer together exceed the model's context window", "none")
+        case reason if reason not in FINISHED:
+            return Unusable("answer_unusable", f"the model stopped with {reason!r} instead of finishing", "none")
+    text = outcome.text.strip()
+    if not text:
+        return Unusable("answer_unusable", "the answer has no text", "repair")
+    fenced = _FENCED.match(text)
+    try:
+        return answer.model_validate_json(fenced["value"] if fenced else text)
+    except ValidationError as error:
+        return Unusable("answer_unusable", f"the answer does not fit its form: {problems(error)}", "repair")
+
+
+def problems(error: ValidationError) -> str:
+    """A validation error in one line: where and what, without echoing the offending value."""
+    found = error.errors(include_url=False, include_input=False, include_context=False)
+    shown = [f"{'.'.join(map(str, each['loc'])) or 'answer'}: {each['msg']}" for each in found[:_PROBLEMS_SHOWN]]
+    more = len(found) - len(shown)
+    return "; ".join(shown) + (f"; and {more} more" if more else "")

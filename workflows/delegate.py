@@ -1,0 +1,206 @@
+"""Delegating: the only place that schedules a subagent call, and the only one that makes a Reply.
+
+A delegation is one activity when all goes well. An answer that cannot be used gets one more, of the remedy its
+fault allows: a larger cap for a truncated one, a repair for one of the wrong form. Everything else that can be
+retried is retried by Temporal inside the activity's retry policy, where it costs no history.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError, CancelledError, TimeoutError, TimeoutType
+
+from workflows.answers import Unusable, judge
+from workflows.contracts import (
+    CALL_RETRY,
+    CALL_SUBAGENT,
+    HEARTBEAT_TIMEOUT,
+    MAX_ATTEMPTS,
+    START_TO_CLOSE,
+    SUBAGENT_QUEUE,
+    CallFailure,
+    CallOutcome,
+    CallProgress,
+    Reply,
+    SubagentCall,
+    Usage,
+)
+from workflows.failures import FailureKind
+from workflows.ledger import BoundExceeded
+from workflows.models import cost_nano, usd
+from workflows.prompts import refusal_note, system_prompt, user_prompt
+from workflows.run import Run
+from workflows.subagents import Subagent
+
+RequestT = TypeVar("RequestT", bound=BaseModel)
+AnswerT = TypeVar("AnswerT", bound=BaseModel)
+
+
+async def delegate(run: Run[Any], subagent: Subagent[RequestT, AnswerT], request: RequestT) -> Reply[AnswerT]:
+    """Ask `subagent` and return its reply, success or error; raises only when the run itself is cancelled."""
+    delegation = _Delegation(run, subagent)
+    try:
+        reply = await delegation.ask(request)
+    except asyncio.CancelledError:
+        run.record(delegation.error("cancelled", "cancelled while it was under way"))
+        raise
+    run.record(reply)
+    return reply
+
+
+class _Delegation:
+    """One subagent, one request, up to two activities; sums what all of them used."""
+
+    def __init__(self, run: Run[Any], subagent: Subagent[Any, Any]) -> None:
+        self.run = run
+        self.subagent = subagent
+        self.agent = run.name_agent(subagent.role)
+        self.model = run.model_of(subagent.role, subagent.tier)
+        self.started = workflow.now()
+        self.usage = Usage()
+        self.attempts = 0
+        self.simulated = False
+        self.outcome: CallOutcome | None = None
+        self.request_id: str | None = None
+
+    async def ask(self, request: BaseModel) -> Reply[Any]:
+        fence = _fence(request)
+        call = SubagentCall(
+            agent=self.agent,
+            role=self.subagent.role,
+            model=self.model,
+            instructions=system_prompt(self.subagent.instructions),
+            prompt=user_prompt(request, fence),
+            answer_schema=self.subagent.answer.model_json_schema(),
+            max_tokens=self.subagent.max_tokens,
+            capped=self.run.ledger.caps.nano_usd is not None,
+        )
+        verdict = await self._attempt(call, "")
+        if isinstance(verdict, Unusable) and verdict.remedy == "larger_cap":
+            larger = call.model_copy(update={"max_tokens": self.subagent.max_tokens_retry})
+            verdict = await self._attempt(larger, "longer")
+        elif isinstance(verdict, Unusable) and verdict.remedy == "repair" and self.outcome is not None:
+            note = refusal_note(verdict.message, self.outcome.text, fence)
+            repaired = call.model_copy(update={"prompt": f"{call.prompt}\n\n{note}"})
+            verdict = await self._attempt(repaired, "repair")
+        if isinstance(verdict, Unusable):
+            return self.error(verdict.kind, verdict.message)
+        return self._reply(status="success", answer=verdict)
+
+    def error(self, kind: FailureKind, message: str) -> Reply[Any]:
+        return self._reply(status="error", error_kind=kind, error_message=message)
+
+    async def _attempt(self, call: SubagentCall, step: str) -> Any | Unusable:
+        """One activity, judged; another of the same words only when a capped run must reserve again."""
+        while True:
+            try:
+                said = await self._schedule(call, step)
+            except BoundExceeded as bound:
+                return Unusable("budget_exceeded", str(bound), "none")
+            if isinstance(said, CallOutcome):
+                self.outcome = said
+                return judge(said, self.subagent.answer)
+            if said.kind == "cancelled" and _being_cancelled():
+                raise asyncio.CancelledError(said.message)
+            if said.kind != "budget_exceeded" or self.attempts >= MAX_ATTEMPTS:
+                return Unusable(said.kind, said.message, "none")
+
+    async def _schedule(self, call: SubagentCall, step: str) -> CallOutcome | CallFailure:
+        """Reserve, schedule, settle: however the activity ends, what it used is in the ledger."""
+        left = None if self.run.deadline is None else self.run.deadline - workflow.now()
+        if left is not None and left <= timedelta(0):
+            return CallFailure(kind="deadline", message="the run's deadline has passed", attempts=0)
+        ledger = self.run.ledger
+        reservation = ledger.reserve(model=self.model, input_bytes=_size(call), max_tokens=call.max_tokens)
+        said: CallOutcome | CallFailure = CallFailure(kind="cancelled", message="cancelled", attempts=0)
+        try:
+            said = await workflow.execute_activity(
+                CALL_SUBAGENT,
+                call,
+                result_type=CallOutcome,
+                task_queue=SUBAGENT_QUEUE,
+                activity_id=f"{self.agent}.{step}" if step else self.agent,
+                summary=self._summary(step),
+                start_to_close_timeout=START_TO_CLOSE,
+                schedule_to_close_timeout=left,
+                heartbeat_timeout=HEARTBEAT_TIMEOUT,
+                retry_policy=replace(CALL_RETRY, maximum_attempts=max(1, MAX_ATTEMPTS - self.attempts)),
+                cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+            )
+        except ActivityError as error:
+            said = _failure(error)
+        finally:
+            ledger.settle(reservation, said.usage)
+            self.usage = self.usage + said.usage
+            self.attempts += said.attempts
+            self.simulated = self.simulated or said.simulated
+            self.request_id = said.request_id
+        return said
+
+    def _summary(self, step: str) -> str:
+        """What the UI's timeline shows: `evaluator #2 · claude-haiku-5-5`."""
+        role, _, number = self.agent.rpartition("-")
+        name = role if number == "1" else f"{role} #{number}"
+        return f"{name} · {self.model}" + (f" · {step}" if step else "")
+
+    def _reply(self, **verdict: Any) -> Reply[Any]:
+        return Reply(
+            agent=self.agent,
+            role=self.subagent.role,
+            stop_reason=self.outcome.stop_reason if self.outcome else None,
+            usage=self.usage,
+            cost_usd=usd(cost_nano(self.model, self.usage)),
+            model=self.model,
+            request_id=self.request_id,
+            attempts=self.attempts,
+            simulated=self.simulated,
+            started_at=self.started,
+            duration=workflow.now() - self.started,
+            **verdict,
+        )
+
+
+def _failure(error: ActivityError) -> CallFailure:
+    """What ended an activity, as the failure table names it."""
+    cause = error.cause
+    if isinstance(cause, ApplicationError) and cause.details:
+        return CallFailure.model_validate(cause.details[0])
+    if isinstance(cause, ApplicationError):
+        return CallFailure(kind="our_bug", message=f"{cause.type}: {cause.message}")
+    if isinstance(cause, CancelledError):
+        return CallFailure(kind="cancelled", message="cancelled", attempts=0)
+    if isinstance(cause, TimeoutError):
+        progress = [CallProgress.model_validate(each) for each in cause.last_heartbeat_details[:1]]
+        billed = progress[0].billed if progress else Usage()
+        attempts = progress[0].attempt if progress else 1
+        if cause.type == TimeoutType.SCHEDULE_TO_CLOSE:
+            words = "the run's deadline passed while it was under way"
+            return CallFailure(kind="deadline", message=words, usage=billed, attempts=attempts)
+        words = "no worker finished the call in time"
+        return CallFailure(kind="timeout", message=words, usage=billed, attempts=attempts)
+    return CallFailure(kind="our_bug", message=f"{type(cause).__name__}: {cause}")
+
+
+def _being_cancelled() -> bool:
+    """Whether this very task was cancelled, rather than only its activity (by an operator, say)."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _size(call: SubagentCall) -> int:
+    """Bytes of everything the API will count as input."""
+    return len(call.model_dump_json().encode())
+
+
+def _fence(request: BaseModel) -> str:
+    """A random word that the request does not contain; deterministic on replay."""
+    text = request.model_dump_json()
+    while (fence := f"{workflow.random().getrandbits(64):016x}") in text:
+        continue
+    return fence

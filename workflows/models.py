@@ -1,0 +1,60 @@
+"""Which models there are and what they cost. Data with a date; a model that is not listed costs "unknown", never 0."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from workflows.contracts import Usage
+
+PRICES_AS_OF = "2026-11"
+
+Tier = Literal["small", "medium", "large"]
+
+TIERS: dict[Tier, str] = {
+    "small": "claude-haiku-5-5",
+    "medium": "claude-sonnet-5-5",
+    "large": "claude-opus-5-5",
+}
+"""The model a subagent of this tier uses unless the run names another."""
+
+NANO = 1_000_000_000
+"""Money is counted in whole nanodollars, so that sums are exact and a cap cannot leak through rounding."""
+
+
+@dataclass(frozen=True)
+class Price:
+    """Nanodollars per token (a dollar per million tokens is 1,000). Cache: reads a tenth, writes 1.25 times input."""
+
+    input: int
+    output: int
+
+    def of(self, usage: Usage) -> int:
+        """What `usage` costs, in nanodollars, rounded up to a whole one."""
+        hundredths = (
+            usage.input_tokens * self.input * 100
+            + usage.output_tokens * self.output * 100
+            + usage.cache_read_tokens * self.input * 10
+            + usage.cache_write_tokens * self.input * 125
+        )
+        return -(-hundredths // 100)
+
+
+PRICES: dict[str, Price] = {
+    "claude-haiku-5-5": Price(100, 500),
+    "claude-sonnet-5-5": Price(2_000, 10_000),
+    "claude-opus-5-5": Price(4_000, 20_000),
+    "claude-haiku-4-5": Price(1_000, 5_000),
+    "claude-opus-4-5": Price(5_000, 25_000),
+}
+
+
+def cost_nano(model: str, usage: Usage) -> int | None:
+    """What `usage` costs on `model`, in nanodollars; None when the price is not known."""
+    price = PRICES.get(model)
+    return None if price is None else price.of(usage)
+
+
+def usd(nano: int | None) -> float | None:
+    """Nanodollars as dollars, for people and reports."""
+    return None if nano is None else nano / NANO

@@ -1,0 +1,29 @@
+"""A subagent: a role, its instructions, what it is asked and what it must answer. One file each in this folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from pydantic import BaseModel
+
+from workflows.models import Tier
+
+RequestT = TypeVar("RequestT", bound=BaseModel)
+AnswerT = TypeVar("AnswerT", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Subagent(Generic[RequestT, AnswerT]):
+    """Everything a subagent ever sees is `instructions` and one `request`; nothing of other subagents' contexts.
+
+    `max_tokens` caps the answer; a truncated answer is asked for once more with `max_tokens_retry`.
+    """
+
+    role: str
+    instructions: str
+    request: type[RequestT]
+    answer: type[AnswerT]
+    tier: Tier
+    max_tokens: int
+    max_tokens_retry: int
