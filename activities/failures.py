@@ -17,7 +17,7 @@ import anthropic
 import httpx2
 from anthropic.lib.credentials import WorkloadIdentityError
 from anthropic.lib.foundry import MutuallyExclusiveAuthError
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.claude import SIMULATOR_HEADER, Meter, NoCredential, StreamBroken, StreamEnded, StreamSilent
 from workflows.contracts import CALL_RETRY, CallFailure, Usage
@@ -151,11 +151,13 @@ def describe(error: BaseException, *, attempt: int, meter: Meter, billed: Usage)
 def as_application_error(failure: CallFailure) -> ApplicationError:
     """The error an activity raises: typed by kind, retryable if the table says so, and not before it makes sense."""
     retryable = FAILURES[failure.kind].retryable
+    expected = ApplicationErrorCategory.BENIGN if failure.kind != "our_bug" else ApplicationErrorCategory.UNSPECIFIED
     return ApplicationError(
         failure.message,
         failure,
         type=failure.kind,
         non_retryable=not retryable,
+        category=expected,  # one line in the log, ours, instead of a traceback for every attempt of an outage
         next_retry_delay=next_delay(failure, random.random()) if retryable else None,  # noqa: S311 - jitter
     )
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from hashlib import sha256
 from typing import cast
 
@@ -130,24 +131,24 @@ def _string(rules: Schema, seed: str, place: str) -> str:
 
 
 def _number(rules: Schema, seed: str, place: str, *, whole: bool) -> int | float:
-    """A small number within the bounds; the lower bound counts from itself, a lone upper bound from below."""
+    """A small number within the bounds: the first that fits, from one that varies to the very edges."""
     step = number_of(rules, "multipleOf") or (1 if whole else 0.5)
-    low, over = number_of(rules, "minimum"), number_of(rules, "exclusiveMinimum")
-    high, under = number_of(rules, "maximum"), number_of(rules, "exclusiveMaximum")
-    wish = int(_digest(seed, place)[:4], 16) % 10 * step
-    floor = max((each for each in (low, over) if each is not None), default=None)
-    ceiling = min((each for each in (high, under) if each is not None), default=None)
-    if floor is not None:
-        wish += -(-floor // step) * step
-    if over is not None and wish <= over:
-        wish += step
-    if ceiling is not None and wish > ceiling:
-        wish = ceiling // step * step
-    if under is not None and wish >= under:
-        wish -= step
-    if floor is not None and wish < floor and ceiling is not None:
-        wish = (floor + ceiling) / 2  # bounds closer together than a step
-    return int(wish) if whole else float(wish)
+    low = _outermost(rules, ("minimum", "exclusiveMinimum"), max)
+    high = _outermost(rules, ("maximum", "exclusiveMaximum"), min)
+    first = 0.0 if low is None else math.ceil(low / step) * step
+    last = first if high is None else math.floor(high / step) * step
+    middle = first if low is None or high is None else (low + high) / 2
+    wish = first + int(_digest(seed, place)[:4], 16) % 10 * step
+    for candidate in (wish, first, first + step, last, last - step, middle):
+        value = int(candidate) if whole else float(candidate)
+        if fits(value, rules, rules):
+            return value
+    return 0
+
+
+def _outermost(rules: Schema, keywords: tuple[str, str], choose: Callable[[list[float]], float]) -> float | None:
+    bounds = [bound for keyword in keywords if (bound := number_of(rules, keyword)) is not None]
+    return choose(bounds) if bounds else None
 
 
 def _digest(seed: str, place: str) -> str:

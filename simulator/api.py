@@ -11,7 +11,7 @@ from simulator.answers import as_text
 from simulator.calls import Call, Caller, count_tokens, read_call
 from simulator.catalogue import known_model, models_page
 from simulator.delivery import Delivery
-from simulator.errors import STATUSES, ApiError
+from simulator.errors import ApiError
 from simulator.exchange import EXCHANGE, Exchange
 from simulator.faults import BreakFault, ContentFault, Rule, StatusFault, StreamErrorFault
 from simulator.journal import Journal
@@ -25,7 +25,6 @@ LARGEST_BODY = 32 * 1024 * 1024
 """Bytes of a request body; the documented limit of the API."""
 
 TOO_MANY_REQUESTS = 429
-INTERNAL_SERVER_ERROR = 500
 
 _AS_USUAL = Rule.model_construct()
 """What applies when no rule does: no fault, no dictated answer, the server's latency."""
@@ -88,16 +87,9 @@ class MessagesApi:
             case StatusFault() as fault:
                 # An overloaded service says no at once, so only the rule's own latency counts here.
                 await self._delivery.pause(rule.latency or 0)
-                raise ApiError(
-                    fault.status,
-                    fault.message,
-                    type=fault.type,
-                    error_code=fault.error_code,
-                    headers=fault.all_headers,
-                )
+                raise fault.error()
             case StreamErrorFault() as fault if not call.stream:
-                status = STATUSES.get(fault.type, INTERNAL_SERVER_ERROR)
-                raise ApiError(status, fault.message, type=fault.type, error_code=fault.error_code)
+                raise fault.error()
             case BreakFault(kind="hang"):
                 return await self._delivery.hang(request)
         reply = _compose(call, rule)
@@ -123,7 +115,8 @@ def _compose(call: Call, rule: Rule) -> Reply:
 
 def _check_headers(request: web.Request) -> None:
     """Raises ApiError 401 without credentials (any will do) and 400 without an API version."""
-    bearer = request.headers.get("authorization", "").removeprefix("Bearer ").strip()
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    bearer = scheme.lower() == "bearer" and token.strip()
     if not request.headers.get("x-api-key", "").strip() and not bearer:
         raise ApiError(401, "x-api-key header is required")
     if not request.headers.get("anthropic-version", "").strip():

@@ -5,10 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-_TOOL = re.compile(r"\b(?:cli|command.line|tool|script|program|python)\b", re.I)
+from simulator.standards import passage, wants_tool
+
 _COUNTING = re.compile(r"\b(?:words?|count|counts|text|texts|log|logs|lines)\b", re.I)
 _TODO = re.compile(r"\b(?:to.?dos?|tasks?)\b", re.I)
 _LONGEST_TITLE = 80
+
+_PLACEHOLDER = (
+    "This is where a model's own text would stand. The simulator knows nothing about the subject, so it only shows "
+    "the shape such a text would have: the conclusion first, then the two or three reasons that carry it, then what "
+    "speaks against it and why that weighs less, and last what a reader should do next."
+)
 
 TODO_PROGRAM = '''\
 """A to-do list in one file: add, list, done."""
@@ -81,26 +88,19 @@ def deliverable(task: str, criteria: Sequence[tuple[str, str]], feedback: Sequen
     title = " ".join(task.split())
     title = title if len(title) <= _LONGEST_TITLE else title[:_LONGEST_TITLE].rsplit(" ", 1)[0] + " …"
     parts = [f"# {title}", "This page delivers what was asked and shows, criterion by criterion, where to look."]
-    parts += [f"## {key}: {statement}\n\n{_REMARKS[n % len(_REMARKS)]}" for n, (key, statement) in enumerate(criteria)]
-    if _TOOL.search(task):
+    parts += [f"## {key}: {statement}\n\n{passage(n, statement)}" for n, (key, statement) in enumerate(criteria)]
+    if wants_tool(task):
         name, example, program = _program(task)
+        parts.append(f"## The program\n\nSave it as `{name}` and start with `{example}`.\n\n```python\n{program}```")
+    else:
         parts.append(
-            f"## The program\n\nSave it as `{name}` and start with `{example}`. "
-            f"Wrong or missing input ends with a clear message and exit code 1 or 2.\n\n```python\n{program}```"
+            f"## The text\n\nIn short: {title.rstrip('.')} – that can be done, and it is done here.\n\n{_PLACEHOLDER}"
         )
     if feedback:
         answers = (f"{number}. {point}\n   Done: changed as asked." for number, point in enumerate(feedback, 1))
         parts.append("## Revision\n\nWhat the last round found, and what became of it:\n\n" + "\n".join(answers))
     parts.append("## Assumptions\n\nOne person uses it, on one machine, and what the task leaves open stays simple.")
     return "\n\n".join(parts) + "\n"
-
-
-_REMARKS = (
-    "Done in full. The first thing a reader meets is the result itself; everything else on this page supports it.",
-    "Covered by the same text: it is complete as it stands, and no step is left for later.",
-    "Held throughout. Where there was a choice, the plainer way was taken and the reason is given beside it.",
-    "Checked against the wording of the task, not against a memory of it.",
-)
 
 
 def _program(task: str) -> tuple[str, str, str]:

@@ -8,7 +8,6 @@ import struct
 
 from aiohttp import web
 
-from simulator.errors import ApiError
 from simulator.exchange import Exchange
 from simulator.faults import BreakFault, ContentFault, Fault, StallFault, StreamErrorFault
 from simulator.messages import MALFORMED, PING, Stream, error_event
@@ -49,12 +48,11 @@ class Delivery:
                 return web.Response(body=body[1:], content_type="application/json", headers=exchange.headers)
         response = await _begin(request, exchange, "application/json")
         await response.write(body[: len(body) // 2])
-        match fault:
-            case BreakFault(kind="eof"):
-                await response.write_eof()
-                return response
-            case StallFault():
-                await self._stopping.wait()
+        if isinstance(fault, BreakFault) and fault.kind == "eof":
+            await response.write_eof()
+            return response
+        if isinstance(fault, StallFault):
+            await self._stopping.wait()
         return _reset(request, response)
 
     async def stream(
@@ -71,21 +69,18 @@ class Delivery:
         begun = await self._spread(response, events.opening, before, latency / 2)
         match fault:
             case StreamErrorFault():
-                error = ApiError(529, fault.message, type=fault.type, error_code=fault.error_code)
-                await response.write_eof(begun + error_event(error, exchange.entry.request_id))
-                return response
+                ending = error_event(fault.error(), exchange.entry.request_id)
             case BreakFault(kind="eof"):
-                await response.write_eof(begun)
-                return response
+                ending = b""
             case BreakFault(kind="malformed_chunk"):
-                await response.write_eof(begun + MALFORMED + b"".join(after) + events.closing)
-                return response
-            case StallFault():
-                await response.write(begun or PING)
-                await self._ping(response, fault.ping_every)
+                ending = MALFORMED + b"".join(after) + events.closing
             case _:
                 await response.write(begun or PING)
-        return _reset(request, response)
+                if isinstance(fault, StallFault):
+                    await self._ping(response, fault.ping_every)
+                return _reset(request, response)
+        await response.write_eof(begun + ending)
+        return response
 
     async def _spread(
         self, response: web.StreamResponse, opening: bytes, deltas: tuple[bytes, ...], latency: float

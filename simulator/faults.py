@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError, model_validator
 
-from simulator.errors import one_line
+from simulator.errors import STATUSES, ApiError, one_line
 
 HeaderValue = Annotated[str, Field(pattern=r"^[\x20-\x7e]*$")]
 HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+$")]
@@ -58,12 +58,12 @@ class StatusFault(_Strict):
     retry_after: HeaderValue | None = None
     headers: Mapping[HeaderName, HeaderValue] = Field(default_factory=dict)
 
-    @property
-    def all_headers(self) -> dict[str, str]:
-        """The extra headers, `retry-after` among them when there is one."""
+    def error(self) -> ApiError:
+        """The error to answer with, headers included."""
         unsaid = self.status == 429 and "retry_after" not in self.model_fields_set
         after = "1" if unsaid else self.retry_after
-        return dict(self.headers) if after is None else {"retry-after": after, **self.headers}
+        headers = self.headers if after is None else {"retry-after": after, **self.headers}
+        return ApiError(self.status, self.message, type=self.type, error_code=self.error_code, headers=headers)
 
 
 class StreamErrorFault(_Strict):
@@ -73,6 +73,11 @@ class StreamErrorFault(_Strict):
     type: str = "overloaded_error"
     message: str | None = None
     error_code: str | None = None
+
+    def error(self) -> ApiError:
+        """The error to send; its status only counts where there is no stream."""
+        status = STATUSES.get(self.type, 500)
+        return ApiError(status, self.message, type=self.type, error_code=self.error_code)
 
 
 class StallFault(_Strict):
@@ -102,7 +107,7 @@ Fault = Annotated[StatusFault | StreamErrorFault | StallFault | BreakFault | Con
 
 
 class Match(_Strict):
-    """Which calls: everything that is given must be so; nothing given is every call.
+    """Which calls of `POST /v1/messages`: everything that is given must be so; nothing given is every call.
 
     `role` is the first word of the agent's name. `nth` counts the calls for which the rest of the match holds, from
     1 and from when the rule was loaded, whether or not another rule answered them.

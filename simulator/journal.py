@@ -25,7 +25,8 @@ KEPT = 100_000
 class Entry:
     """One request. Times are seconds since the server started; what is not known (yet) is None.
 
-    `outcome` is in_flight, answered, disconnected (the client left first), `fault:<kind>` or `error:<status>`.
+    `outcome` is in_flight, answered, `fault:<kind>`, `error:<status>`, or disconnected when the connection ended
+    before the answer did. A fault stays a fault even if the client leaves it, as it must leave a hanging call.
     `rule` is the number, from 0, of the rule that decided it.
     """
 

@@ -7,7 +7,7 @@ To add one: write the function and put `@persona("role")` above it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from pydantic import JsonValue
@@ -17,10 +17,14 @@ from simulator.assignments import Assignment
 from simulator.calls import Call
 from simulator.deliverables import deliverable
 from simulator.schemas import fits
+from simulator.standards import clauses, criteria_for
 
 Persona = Callable[[Assignment], JsonValue]
 
 _PERSONAS: dict[str, Persona] = {}
+
+_CONSTRAINTS_END = 4
+_LONGEST_QUOTE = 120
 
 
 def persona(role: str) -> Callable[[Persona], Persona]:
@@ -45,79 +49,19 @@ def answer_text(call: Call) -> str:
     return as_text(any_answer(call.schema, call.seed))
 
 
-class _Standard(NamedTuple):
-    """A criterion that tasks of a kind deserve whether or not they ask for it."""
-
-    about: re.Pattern[str]
-    statement: str
-    how_to_verify: str
-    level: str
-
-
-def _about(*words: str) -> re.Pattern[str]:
-    return re.compile(rf"\b(?:{'|'.join(words)})\b", re.I)
-
-
-_STANDARDS: Sequence[_Standard] = (
-    _Standard(
-        _about("cli", "command.line", "tool", "script", "program", "python", "app"),
-        "The program is complete and runs with Python's standard library alone.",
-        "Read the program from top to bottom: it parses, and it imports nothing that has to be installed.",
-        "must",
-    ),
-    _Standard(
-        _about("report", "summary", "summari[sz]e", "article", "essay", "letter", "email", "analysis", "compare"),
-        "The main point stands in the first paragraph.",
-        "Read only the first paragraph and say what the conclusion is.",
-        "must",
-    ),
-    _Standard(
-        re.compile(""),
-        "Wrong or missing input is answered with a clear message.",
-        "Find what happens with wrong or missing input, and quote it.",
-        "must",
-    ),
-    _Standard(
-        re.compile(""),
-        "Every assumption that was made is named.",
-        "Look for what the task leaves open; each point is either asked for or named as an assumption.",
-        "must",
-    ),
-    _Standard(
-        re.compile(""),
-        "A reader can start to use it within a minute.",
-        "Look for the first step and an example.",
-        "should",
-    ),
-)
-
-_MOST_CRITERIA = 5
-_LONGEST_QUOTE = 120
-
-
 @persona("planner")
 def plan(assignment: Assignment) -> JsonValue:
-    """Criteria from the task's own clauses first, then the standards that fit its subject."""
-    parts = _clauses(assignment.text("task"))
+    """A goal in the task's own words, and criteria that can be checked."""
+    task = assignment.text("task")
+    parts = clauses(task)
     if not parts:
         return None
-    asked = [
-        (f"The result delivers what was asked: {part}", f"Find where the result does this: {part}", "must")
-        for part in parts[:2]
-    ]
-    fitting = [each for each in _STANDARDS if each.about.search(assignment.text("task"))]
-    *musts, finish = [(each.statement, each.how_to_verify, each.level) for each in fitting]
-    criteria = [*[*asked, *musts][: _MOST_CRITERIA - 1], finish]
-    constraints: list[JsonValue] = [*parts[1:4]]
     return {
         "goal": f"Deliver, complete and ready to use: {parts[0]}",
-        "constraints": constraints,
-        "assumptions": ["One person uses the result.", "Nothing has to be installed for it."],
+        "constraints": [*parts[1:_CONSTRAINTS_END]],
+        "assumptions": ["One person uses the result.", "What the task leaves open stays as simple as possible."],
         "out_of_scope": ["Packaging, publication and maintenance."],
-        "criteria": [
-            {"id": f"C{number}", "statement": statement, "how_to_verify": how, "level": level}
-            for number, (statement, how, level) in enumerate(criteria, 1)
-        ],
+        "criteria": criteria_for(task),
     }
 
 
@@ -140,34 +84,44 @@ def generate(assignment: Assignment) -> JsonValue:
 @persona("evaluator")
 def evaluate(assignment: Assignment) -> JsonValue:
     """For each criterion the line of the deliverable that speaks most of it, quoted, and a pass."""
-    lines = [
-        (number, line.strip(), _words(line))
-        for number, line in enumerate(assignment.blocks.get("deliverable", "").splitlines(), 1)
-        if line.strip()
-    ]
+    lines = _lines(assignment.blocks.get("deliverable", ""))
     criteria = assignment.criteria()
     if not lines or not criteria:
         return None
     assessments: list[JsonValue] = []
     for key, statement in criteria:
-        wanted = _words(f"{key} {statement}")
-        number, line, _ = max(lines, key=lambda line: len(line[2] & wanted))
+        own, wanted = _words(key), _words(statement)
+        line = max(lines, key=lambda line: (bool(own & line.heading), len(wanted & line.words)))
         assessments.append(
             {
                 "id": key,
-                "evidence": line[:_LONGEST_QUOTE].rstrip(),
+                "evidence": line.text[:_LONGEST_QUOTE].rstrip(),
                 "verdict": "pass",
-                "place": f"line {number}",
+                "place": f"line {line.number}",
                 "remedy": "",
             }
         )
     return {"assessments": assessments}
 
 
-def _clauses(task: str) -> list[str]:
-    """The task in pieces small enough to check: sentences, and what follows a joining word."""
-    pieces = re.split(r"[.;!?\n]+(?:\s+|$)|,?\s+(?:that|which|with|including)\s+", " ".join(task.split()))
-    return [piece.strip(" ,:-") for piece in pieces if re.search(r"\w", piece)]
+class _Line(NamedTuple):
+    """A line that can be quoted, and the words of the heading it stands under."""
+
+    number: int
+    text: str
+    words: set[str]
+    heading: set[str]
+
+
+def _lines(deliverable: str) -> list[_Line]:
+    lines: list[_Line] = []
+    heading: set[str] = set()
+    for number, line in enumerate(deliverable.splitlines(), 1):
+        if line.startswith("#"):
+            heading = _words(line)
+        elif line.strip():
+            lines.append(_Line(number, line.strip(), _words(line), heading))
+    return lines
 
 
 def _points(assignment: Assignment) -> list[str]:

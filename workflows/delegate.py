@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError, CancelledError, TimeoutError, TimeoutType
+from temporalio.exceptions import ActivityError, ApplicationError, CancelledError, RetryState, TimeoutError, TimeoutType
 
 from workflows.answers import Unusable, judge
 from workflows.contracts import (
@@ -51,6 +51,9 @@ async def delegate(run: Run[Any], subagent: Subagent[RequestT, AnswerT], request
         run.record(delegation.error("cancelled", "cancelled while it was under way"))
         raise
     run.record(reply)
+    if _being_cancelled():
+        # The activity was let finish, so its answer is paid and kept; but the cancellation must not be lost with it.
+        raise asyncio.CancelledError
     return reply
 
 
@@ -106,7 +109,7 @@ class _Delegation:
             if isinstance(said, CallOutcome):
                 self.outcome = said
                 return judge(said, self.subagent.answer)
-            if said.kind == "cancelled" and _being_cancelled():
+            if _being_cancelled():
                 raise asyncio.CancelledError(said.message)
             if said.kind != "budget_exceeded" or self.attempts >= MAX_ATTEMPTS:
                 return Unusable(said.kind, said.message, "none")
@@ -170,7 +173,12 @@ def _failure(error: ActivityError) -> CallFailure:
     """What ended an activity, as the failure table names it."""
     cause = error.cause
     if isinstance(cause, ApplicationError) and cause.details:
-        return CallFailure.model_validate(cause.details[0])
+        failure = CallFailure.model_validate(cause.details[0])
+        if error.retry_state == RetryState.TIMEOUT:
+            # The next attempt would begin after schedule-to-close, which is the deadline: the server ends it now.
+            words = f"the run's deadline leaves no time for another attempt; the last one: {failure.message}"
+            return failure.model_copy(update={"kind": "deadline", "message": words})
+        return failure
     if isinstance(cause, ApplicationError):
         return CallFailure(kind="our_bug", message=f"{cause.type}: {cause.message}")
     if isinstance(cause, CancelledError):

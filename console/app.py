@@ -1,0 +1,155 @@
+"""The command group, and the one place where an error becomes a line and an exit code.
+
+Modules that take long to load (Temporal's client, the pipelines) are imported inside the commands that need them, so
+that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+import click
+
+from console.errors import Exit, Stop
+from hosting.errors import HostingError, Unreachable
+
+
+class Pipelines(click.Group):
+    """One subcommand for every pipeline; its options are the fields of its Input."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        from workflows.pipelines import discover
+
+        return sorted(discover())
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        from workflows.pipelines import discover
+
+        pipeline = discover().get(cmd_name)
+        if pipeline is None:
+            return None
+
+        from console.commands.run import command_for
+
+        return command_for(pipeline)
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and self.get_command(ctx, args[0]) is None:
+            known = ", ".join(self.list_commands(ctx))
+            raise click.UsageError(f"there is no pipeline {args[0]!r}; there are: {known}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+def starter() -> None:
+    """Durable multi-agent pipelines for Claude, on Temporal."""
+
+
+@starter.group(cls=Pipelines, subcommand_metavar="PIPELINE [OPTIONS] INPUT")
+def run() -> None:
+    """Start a run of a pipeline and see it to its end.
+
+    The same --id twice attaches to the run instead of paying again. Text may be given as @file, or as - for standard
+    input. The result goes to standard output, everything else to standard error.
+    """
+
+
+@starter.command("list")
+@click.option("--limit", type=click.IntRange(1, 1000), default=15, show_default=True, help="How many runs to show.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def list_(limit: int, as_json: bool) -> None:
+    """Show the pipelines and the recent runs."""
+    from console.commands.inspect import list_runs
+
+    _finish(list_runs(limit, as_json))
+
+
+@starter.command()
+@click.argument("id")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def show(id: str, as_json: bool) -> None:
+    """Show a run as it is now: its calls, attempts, tokens, cost, and what is pending and why."""
+    from console.commands.inspect import show_run
+
+    _finish(show_run(id, as_json))
+
+
+@starter.command()
+@click.argument("id")
+def watch(id: str) -> None:
+    """Watch a run until it ends; exits as `run` would."""
+    from console.commands.run import watch_run
+
+    _finish(watch_run(id))
+
+
+@starter.command()
+@click.argument("id")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def result(id: str, as_json: bool) -> None:
+    """Wait for a run's end, print its result, and exit as `run` would."""
+    from console.commands.run import result_of_run
+
+    _finish(result_of_run(id, as_json))
+
+
+@starter.command()
+@click.argument("id")
+def cancel(id: str) -> None:
+    """Cancel a run: calls under way are stopped, what was finished is kept."""
+    from console.commands.run import cancel_run
+
+    _finish(cancel_run(id))
+
+
+@starter.command()
+def up() -> None:
+    """Keep the embedded server, its UI and a worker up until Ctrl-C."""
+    from console.commands.services import keep_up
+
+    _finish(keep_up())
+
+
+@starter.command()
+def down() -> None:
+    """Stop what was left running: worker, stand-in, embedded server. Runs are kept and go on later."""
+    from console.commands.services import take_down
+
+    _finish(take_down())
+
+
+def _finish(command: Coroutine[Any, Any, Exit]) -> None:
+    """Run a command to its exit code."""
+    raise SystemExit(asyncio.run(command))
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the CLI; every mistake of a user is one line on standard error that says what to do next."""
+    try:
+        starter.main(list(arguments), prog_name="starter.py", standalone_mode=False)
+    except click.ClickException as error:
+        return _complain(error.format_message(), Exit.USAGE)
+    except Stop as stop:
+        return _complain(str(stop), stop.code)
+    except Unreachable as error:
+        return _complain(str(error), Exit.UNREACHABLE)
+    except HostingError as error:
+        return _complain(str(error), Exit.USAGE)
+    except (KeyboardInterrupt, click.Abort):
+        return Exit.INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has gone, as `head` does. Point stdout elsewhere, or the interpreter's last flush
+        # fails with a traceback.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return Exit.PASSED
+    except SystemExit as finished:
+        return int(finished.code or 0)
+    return Exit.PASSED
+
+
+def _complain(message: str, code: Exit) -> int:
+    click.echo("starter.py: " + " ".join(message.split()), err=True)
+    return code

@@ -1,0 +1,108 @@
+"""The commands that look and change nothing: list, show. They need no worker."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+from pydantic_core import to_jsonable_python
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from temporalio.client import WorkflowExecution
+
+from console.errors import Exit
+from console.follow import snapshot
+from console.render import SIMULATED, dollars, seconds, table, tokens
+from console.runs import find
+from console.session import session
+from workflows.contracts import COST_ATTRIBUTE, PIPELINE_ATTRIBUTE, STATUS_ATTRIBUTE, WORKFLOW_QUEUE
+from workflows.pipelines import discover
+
+_STATUS_COLOURS = {"running": "cyan", "passed": "green", "not_passed": "yellow", "failed": "red", "cancelled": "magenta"}
+
+
+async def list_runs(limit: int, as_json: bool) -> Exit:
+    """The pipelines, then the latest runs."""
+    out, notes = Console(), Console(stderr=True)
+    pipelines = discover()
+    async with session(lambda line: notes.print(line, style="dim", markup=False), worker=False) as here:
+        query = f'TaskQueue = "{WORKFLOW_QUEUE}"'
+        runs = [_row(each) async for each in here.client.list_workflows(query, limit=limit)]
+    if as_json:
+        known = [{"name": each.name, "summary": each.summary} for each in pipelines.values()]
+        click.echo(json.dumps({"pipelines": known, "runs": runs}))
+        return Exit.PASSED
+    shown = Table(title="Pipelines", title_justify="left", box=None, padding=(0, 2, 0, 0), show_header=False)
+    for pipeline in pipelines.values():
+        shown.add_row(Text(pipeline.name, style="bold"), pipeline.summary)
+    out.print(shown)
+    out.print()
+    if not runs:
+        out.print("No runs yet. Start one: starter.py run PIPELINE INPUT", markup=False)
+        return Exit.PASSED
+    shown = Table(title="Recent runs", title_justify="left", box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for heading in ("id", "pipeline", "status", "cost", "started", "took"):
+        shown.add_column(heading, no_wrap=heading == "id", overflow="fold")
+    for run in runs:
+        status = Text(run["status"], style=_STATUS_COLOURS.get(run["status"], ""))
+        took = seconds(_parse(run["ended"] or datetime.now(UTC).isoformat()) - _parse(run["started"]))
+        cost = "" if run["cost_usd"] is None else dollars(run["cost_usd"])
+        started = _parse(run["started"]).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        shown.add_row(run["id"], run["pipeline"], status, cost, started, took)
+    out.print(shown)
+    return Exit.PASSED
+
+
+async def show_run(id: str, as_json: bool) -> Exit:
+    """One run: where it stands and what each call did."""
+    out, notes = Console(), Console(stderr=True)
+    async with session(lambda line: notes.print(line, style="dim", markup=False), worker=False) as here:
+        handle, description = await find(here.client, id)
+        view = await snapshot(handle)
+        url = here.url(id)
+    row = _row(description)
+    if as_json:
+        calls = [{**to_jsonable_python(asdict(call)), "cost_usd": call.cost_usd} for call in view.calls]
+        document = {**row, "usage": to_jsonable_python(view.usage), "cost_usd": view.cost_usd}
+        click.echo(json.dumps({**document, "calls": calls, "held": view.stuck, "ui_url": url}))
+        return Exit.PASSED
+    now = datetime.now(UTC)
+    took = seconds((view.ended or now) - (view.started or now))
+    facts = [row["status"], f"{tokens(view.usage):,} tokens", dollars(view.cost_usd), took]
+    out.print(Text(f"{id}  ", style="bold") + Text(row["pipeline"], style="dim"))
+    out.print(Text(" · ".join(facts), style=_STATUS_COLOURS.get(row["status"], "")))
+    if view.simulated:
+        out.print(Text(SIMULATED, style="bold yellow"))
+    out.print()
+    out.print(table(view, now))
+    if view.state == "running" and not any(call.ended is None for call in view.calls):
+        out.print("\nwaiting for a worker to take the next step", style="dim")
+    if url:
+        out.print(f"\n{url}", style="dim", soft_wrap=True)
+    return Exit.PASSED
+
+
+def _row(run: WorkflowExecution) -> dict[str, Any]:
+    """What the visibility store knows of a run; the status in Temporal's words where no attribute says more."""
+    attributes = run.typed_search_attributes
+    status = run.status.name.lower() if run.status else "unknown"
+    return {
+        "id": run.id,
+        "pipeline": attributes.get(PIPELINE_ATTRIBUTE) or run.workflow_type,
+        "status": status if status in _TEMPORAL_KNOWS_BETTER else attributes.get(STATUS_ATTRIBUTE) or status,
+        "cost_usd": attributes.get(COST_ATTRIBUTE),
+        "started": run.start_time.isoformat(),
+        "ended": run.close_time.isoformat() if run.close_time else None,
+    }
+
+
+_TEMPORAL_KNOWS_BETTER = {"terminated", "timed_out"}
+"""Endings that gave the workflow no chance to set its own status."""
+
+
+def _parse(moment: str) -> datetime:
+    return datetime.fromisoformat(moment)

@@ -1,0 +1,151 @@
+"""The commands that see a run to its end: run, watch, result, cancel."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any, cast
+
+import click
+from rich.console import Console
+from temporalio.client import WorkflowExecutionDescription, WorkflowExecutionStatus
+
+from console.errors import Exit, Stop
+from console.follow import follow
+from console.options import parameters, positional, validated
+from console.render import ending, progress
+from console.runs import Handle, checked, ended, exit_code, find, start, text_of
+from console.session import Session, session
+from workflows.contracts import RunReport
+from workflows.pipelines import Pipeline
+from workflows.run import RunInput, RunResult
+
+COMMON = (
+    click.Option(["--id", "run_id"], help="Name the run; a name already used attaches to that run."),
+    click.Option(["--detach"], is_flag=True, help="Print the run's id and leave; what runs it stays up."),
+    click.Option(["--keep-up"], is_flag=True, help="Leave the embedded server and worker up afterwards."),
+    click.Option(["--json", "as_json"], is_flag=True, help="Print one JSON document instead of the result's text."),
+)
+
+
+def command_for(pipeline: Pipeline) -> click.Command:
+    """The complete command of a pipeline, made from its Input."""
+
+    def start_it(run_id: str | None, detach: bool, keep_up: bool, as_json: bool, **values: Any) -> None:
+        from console.app import _finish
+
+        input = cast(RunInput, validated(pipeline.input, values))
+        _finish(run_pipeline(pipeline, input, run_id, detach=detach, keep_up=keep_up, as_json=as_json))
+
+    return click.Command(
+        pipeline.name, params=[*parameters(pipeline.input), *COMMON], callback=start_it, help=pipeline.summary
+    )
+
+
+async def run_pipeline(
+    pipeline: Pipeline, input: RunInput, run_id: str | None, *, detach: bool, keep_up: bool, as_json: bool
+) -> Exit:
+    """Start a run, or attach to the one of this id, and see it to its end unless detached."""
+    if run_id is not None:
+        checked(run_id)
+    console = Console(stderr=True)
+    with progress(console) as shown:
+        async with session(shown.say, keep_up=keep_up or detach, worker=True) as here:
+            main = positional(pipeline.input)
+            begun = await start(here.client, pipeline, input, run_id, main, here.searchable)
+            handle, url = begun.handle, here.url(begun.handle.id)
+            how = "attached to" if begun.attached else "started"
+            shown.say(f"{how} {handle.id}" + (f"  {url}" if url else ""))
+            if not begun.same_input:
+                shown.say(f"{handle.id} was started with another input; that one counts, this one is not used")
+            if detach:
+                await here.ready()
+                document = {**_running(handle.id, pipeline.name), "ui_url": url}
+                click.echo(json.dumps(document) if as_json else handle.id)
+                return Exit.PASSED
+            view_elapsed = await _see(handle, here, shown)
+            report = await ended(handle, await handle.describe())
+    return _tell(report, url, view_elapsed, console, as_json)
+
+
+async def watch_run(id: str) -> Exit:
+    """Show a run until it ends."""
+    return await _attached(id, as_json=False, text=False)
+
+
+async def result_of_run(id: str, as_json: bool) -> Exit:
+    """Wait for a run's end and print its result."""
+    return await _attached(id, as_json=as_json, text=True)
+
+
+async def cancel_run(id: str) -> Exit:
+    """Ask a run to cancel and wait until it has."""
+    console = Console(stderr=True)
+    with progress(console) as shown:
+        async with session(shown.say, worker=True) as here:
+            handle, description = await find(here.client, id)
+            if not _open(description):
+                raise Stop(f"{id} has ended already; `starter.py result {id}` shows how", Exit.USAGE)
+            await handle.cancel()
+            shown.say(f"cancelling {id}: calls under way are stopped, at most a few seconds")
+            elapsed = await _see(handle, here, shown)
+            report = await ended(handle, await handle.describe())
+    console.print(ending(report, elapsed, []))
+    return Exit.PASSED if report.status == "cancelled" else exit_code(report)
+
+
+async def _attached(id: str, *, as_json: bool, text: bool) -> Exit:
+    console = Console(stderr=True)
+    with progress(console) as shown:
+        async with session(shown.say, worker=False) as here:
+            handle, description = await find(here.client, id)
+            if _open(description) or description.status != WorkflowExecutionStatus.COMPLETED:
+                await here.worker()
+            elapsed = await _see(handle, here, shown)
+            report = await ended(handle, await handle.describe())
+            url = here.url(id)
+    return _tell(report, url, elapsed, console, as_json, text=text)
+
+
+async def _see(handle: Handle, here: Session, shown: Any) -> timedelta | None:
+    """Show the run until it has ended; returns how long it took."""
+    elapsed = None
+    async for view in follow(handle, here.lost):
+        shown.update(view)
+        if view.started and view.ended:
+            elapsed = view.ended - view.started
+    return elapsed
+
+
+def _tell(
+    report: RunReport[Any], url: str | None, elapsed: timedelta | None, console: Console, as_json: bool, text: bool = True
+) -> Exit:
+    """The report: in words on standard error, the result on standard output."""
+    rows = report.result.summary() if isinstance(report.result, RunResult) else []
+    console.print(ending(report, elapsed, rows))
+    if as_json:
+        click.echo(json.dumps({**report.model_dump(mode="json"), "ui_url": url}, ensure_ascii=False))
+    elif text and (words := text_of(report)) is not None:
+        click.echo(words)
+    return exit_code(report)
+
+
+def _running(id: str, pipeline: str) -> dict[str, Any]:
+    """The JSON document of a run that has not ended: the same keys, as far as they are known."""
+    return {
+        "run_id": id,
+        "pipeline": pipeline,
+        "status": "running",
+        "stop_reason": "running",
+        "message": None,
+        "passed": False,
+        "result": None,
+        "agents": [],
+        "usage": None,
+        "cost_usd": None,
+        "simulated": None,
+    }
+
+
+def _open(description: WorkflowExecutionDescription) -> bool:
+    return description.status == WorkflowExecutionStatus.RUNNING

@@ -1,0 +1,142 @@
+"""A real Temporal server, a real worker and the stand-in, shared by all pipeline tests; runs are told apart by id."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import WorkflowEnvironment
+
+import worker
+from activities.claude import claude
+
+temporal_binary = lambda: "/opt/bw/bin/temporal"
+server_settings = lambda: [
+    "--dynamic-config-value",
+    "history.transferProcessorMaxPollRPS=1000",
+    "--dynamic-config-value",
+    'history.timerProcessorMaxTimeShift="10ms"',
+    "--dynamic-config-value",
+    "history.timerProcessorMaxPollRPS=1000",
+]
+from simulator import Entry, ServerOptions, Simulator
+from workflows.contracts import WORKFLOW_QUEUE, RunReport
+from workflows.pipelines.plan_generate_evaluate import Input, PlanGenerateEvaluate, Result
+
+SILENCE = timedelta(seconds=1)
+"""Short, so that a hung call is found out while the test watches."""
+
+Rules = Sequence[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What a test needs: start a run under rules of its own, and see what the API saw of it."""
+
+    client: Client
+    simulator: Simulator
+
+    async def start(self, rules: Rules = (), **input: Any) -> WorkflowHandle[PlanGenerateEvaluate, RunReport[Result]]:
+        """Start a run; each rule applies to this run alone."""
+        run = f"test-{uuid4().hex[:12]}"
+        mine = [{**rule, "match": {**rule.get("match", {}), "run": run}} for rule in rules]
+        self.simulator.rules(mine, append=True)
+        return await self.client.start_workflow(
+            PlanGenerateEvaluate.run,
+            Input(**{"task": "Write a haiku about the sea.", **input}),
+            id=run,
+            task_queue=WORKFLOW_QUEUE,
+        )
+
+    async def run(self, rules: Rules = (), **input: Any) -> RunReport[Result]:
+        """Start a run and return its report, however it ended."""
+        return await report_of(await self.start(rules, **input))
+
+    async def seen(self, run: str, agent: str) -> None:
+        """Wait until the API has got a request of this agent, 20 s at most."""
+        async with asyncio.timeout(20):
+            while not self.requests(run, agent):  # noqa: ASYNC110 - the journal is read as any client would read it
+                await asyncio.sleep(0.02)
+
+    def requests(self, run: str, agent: str | None = None) -> list[Entry]:
+        """What the API saw of a run, in order."""
+        return [each for each in self.simulator.journal if each.run == run and agent in (None, each.agent)]
+
+
+async def report_of(handle: WorkflowHandle[Any, RunReport[Result]]) -> RunReport[Result]:
+    """The report of a run that finished or failed; a failed one names its stop reason as the failure's type."""
+    try:
+        return await handle.result()
+    except WorkflowFailureError as error:
+        if not isinstance(error.cause, ApplicationError):
+            raise
+        report = RunReport[Result].model_validate(error.cause.details[0])
+        return report if report.stop_reason == error.cause.type else pytest.fail(f"{error.cause.type} != {report}")
+
+
+@pytest.fixture(scope="session")
+async def bench() -> AsyncIterator[Bench]:
+    """One server, one stand-in, one worker for the whole session."""
+    async with AsyncExitStack() as stack:
+        environment = await stack.enter_async_context(
+            await WorkflowEnvironment.start_local(
+                dev_server_existing_path=str(temporal_binary()),
+                dev_server_extra_args=server_settings(),
+                data_converter=pydantic_data_converter,
+            )
+        )
+        simulator = await stack.enter_async_context(Simulator(ServerOptions(journal_texts=True)))
+        model = await stack.enter_async_context(claude(SILENCE, simulator.url))
+        for each in worker.workers(environment.client, model, worker.Settings(worker_grace_period=0)):
+            await stack.enter_async_context(each)
+        yield Bench(environment.client, simulator)
+
+
+@pytest.fixture
+def two_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Temporal gives up after two attempts, so that a lasting failure can be seen to its end."""
+    monkeypatch.setattr("workflows.delegate.MAX_ATTEMPTS", 2)
+
+
+def evaluation(**verdicts: str) -> dict[str, Any]:
+    """An evaluator's answer: C1="fail" and so on."""
+    return {
+        "assessments": [
+            {
+                "id": id,
+                "evidence": "as it stands in the text",
+                "verdict": verdict,
+                "place": "" if verdict == "pass" else "line 1",
+                "remedy": "" if verdict == "pass" else f"mend {id}",
+            }
+            for id, verdict in verdicts.items()
+        ]
+    }
+
+
+def plan(**levels: str) -> dict[str, Any]:
+    """A planner's answer with these criteria: C1="must" and so on."""
+    return {
+        "goal": "A haiku.",
+        "constraints": [],
+        "assumptions": [],
+        "out_of_scope": [],
+        "criteria": [
+            {"id": id, "statement": f"statement of {id}", "how_to_verify": "read it", "level": level}
+            for id, level in levels.items()
+        ],
+    }
+
+
+def draft(content: str, approach: str = "straight away") -> dict[str, Any]:
+    """A generator's answer."""
+    return {"approach": approach, "content": content}
