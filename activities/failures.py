@@ -5,6 +5,7 @@ The table itself is `workflows.failures`; this file only translates into it.
 
 from __future__ import annotations
 
+import json
 import math
 import random
 import ssl
@@ -91,6 +92,7 @@ BY_CLASS: tuple[tuple[type[BaseException], FailureKind], ...] = (
     (anthropic.APIWebhookValidationError, "our_bug"),
     (anthropic.APIError, "transport"),
     (anthropic.AnthropicError, "our_bug"),
+    (json.JSONDecodeError, "transport"),
     (ValueError, "request"),
 )
 """First match wins. Anything else is a defect of ours, and would fail the same way again.

@@ -40,7 +40,7 @@ class Admin:
         try:
             rules = parse_rules(await request.read())
         except RulesError as error:
-            return web.json_response(ApiError(400, f"rules: {error}").body("none"), status=400)
+            return web.json_response(ApiError(400, f"rules: {error}").body(None), status=400)
         append = request.query.get("append", "0") not in ("", "0", "false")
         return web.json_response({"count": self._rulebook.load(rules, append=append)})
 

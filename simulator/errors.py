@@ -52,7 +52,7 @@ class ApiError(Exception):
         self.headers: Mapping[str, str] = headers or {}
         super().__init__(f"{status} {self.type}: {self.message}")
 
-    def body(self, request_id: str) -> dict[str, object]:
+    def body(self, request_id: str | None) -> dict[str, object]:
         """The JSON that goes over the wire, in a response or in an `event: error` of a stream."""
         error: dict[str, object] = {"type": self.type, "message": self.message}
         if self.error_code is not None:

@@ -18,16 +18,7 @@ from temporalio.testing import WorkflowEnvironment
 
 import worker
 from activities.claude import claude
-
-temporal_binary = lambda: "/opt/bw/bin/temporal"
-server_settings = lambda: [
-    "--dynamic-config-value",
-    "history.transferProcessorMaxPollRPS=1000",
-    "--dynamic-config-value",
-    'history.timerProcessorMaxTimeShift="10ms"',
-    "--dynamic-config-value",
-    "history.timerProcessorMaxPollRPS=1000",
-]
+from hosting.temporal_server import server_settings, temporal_binary
 from simulator import Entry, ServerOptions, Simulator
 from workflows.contracts import WORKFLOW_QUEUE, RunReport
 from workflows.pipelines.plan_generate_evaluate import Input, PlanGenerateEvaluate, Result
@@ -64,12 +55,11 @@ class Bench:
     async def seen(self, run: str, agent: str) -> None:
         """Wait until the API has got a request of this agent, 20 s at most."""
         async with asyncio.timeout(20):
-            while not self.requests(run, agent):  # noqa: ASYNC110 - the journal is read as any client would read it
-                await asyncio.sleep(0.02)
+            await self.simulator.journal.until(lambda journal: bool(journal.entries(run=run, agent=agent)))
 
     def requests(self, run: str, agent: str | None = None) -> list[Entry]:
         """What the API saw of a run, in order."""
-        return [each for each in self.simulator.journal if each.run == run and agent in (None, each.agent)]
+        return list(self.simulator.journal.entries(run=run, agent=agent))
 
 
 async def report_of(handle: WorkflowHandle[Any, RunReport[Result]]) -> RunReport[Result]:

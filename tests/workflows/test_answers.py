@@ -59,7 +59,7 @@ def refused(text: str, stop_reason: str = "end_turn") -> Unusable:
     return verdict
 
 
-# --- the stop reason comes first --------------------------------------------------------------------------------
+# --- the stop reason comes first ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("stop_reason", ["end_turn", "stop_sequence"])
@@ -100,7 +100,7 @@ def test_an_unknown_stop_reason_is_named() -> None:
     assert "something_new" in refused(GOOD, "something_new").message
 
 
-# --- then one JSON value, bare or in one fence ------------------------------------------------------------------
+# --- then one JSON value, bare or in one fence -------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("text", ["", " ", "\n\n\t ", "\u2003\u00a0"])
@@ -188,7 +188,7 @@ def test_anything_looser_is_refused_and_may_be_repaired(text: str) -> None:
     assert (verdict.kind, verdict.remedy) == ("answer_unusable", "repair")
 
 
-# --- then the answer's own model --------------------------------------------------------------------------------
+# --- then the answer's own model ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -234,7 +234,7 @@ def test_a_number_that_json_does_not_have_is_refused(number: str) -> None:
     assert isinstance(judge(said(f'{{"score": {number}}}'), Score), Unusable)
 
 
-# --- the message --------------------------------------------------------------------------------------------------
+# --- the message -------------------------------------------------------------------------------------------------
 
 SECRET = "hunter2-Zq9"
 
@@ -302,7 +302,7 @@ def test_many_problems_are_counted_rather_than_listed() -> None:
     assert shown.endswith("; and 5 more")
 
 
-# --- for any words at all -----------------------------------------------------------------------------------------
+# --- for any words at all ----------------------------------------------------------------------------------------
 
 any_text = st.one_of(
     st.text(),

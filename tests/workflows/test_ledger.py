@@ -7,7 +7,17 @@ from dataclasses import dataclass
 
 import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
+from hypothesis.stateful import (
+    Bundle,
+    MultipleResults,
+    RuleBasedStateMachine,
+    consumes,
+    initialize,
+    invariant,
+    multiple,
+    rule,
+    run_state_machine_as_test,
+)
 
 from workflows.contracts import Usage
 from workflows.ledger import BYTES_PER_TOKEN, BoundExceeded, Caps, Ledger, Reservation
@@ -210,7 +220,7 @@ class LedgerModel(RuleBasedStateMachine):
         input_bytes=st.integers(min_value=0, max_value=200_000),
         max_tokens=st.integers(min_value=1, max_value=64_000),
     )
-    def start(self, model: str, input_bytes: int, max_tokens: int) -> object:
+    def start(self, model: str, input_bytes: int, max_tokens: int) -> Call | MultipleResults[Call]:
         needed = cost_nano(model, worst(input_bytes, max_tokens))
         assert needed is not None
         fits = self.spent + sum(self.held.values()) + needed <= self.cap
@@ -267,5 +277,6 @@ class LedgerModel(RuleBasedStateMachine):
         assert not self.ledger.unpriced
 
 
-class TestLedgerModel(LedgerModel.TestCase):  # type: ignore[misc,name-defined]
-    """No interleaving of reserve and settle passes the cap."""
+def test_no_interleaving_of_calls_passes_the_cap() -> None:
+    """Hypothesis looks for an order of reserving and settling in which the books do not agree or the cap is passed."""
+    run_state_machine_as_test(LedgerModel)

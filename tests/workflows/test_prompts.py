@@ -100,9 +100,7 @@ def test_whatever_is_not_text_stands_there_as_json() -> None:
 
 def test_a_first_version_is_asked_for_without_previous_and_feedback() -> None:
     """What is None is not mentioned: no empty block suggests that there was an earlier version."""
-    first = GenerateRequest(
-        task="t", goal=None, constraints=[], assumptions=[], out_of_scope=[], criteria=[CRITERION]
-    )
+    first = GenerateRequest(task="t", goal=None, constraints=[], assumptions=[], out_of_scope=[], criteria=[CRITERION])
     names = [name for name, _ in blocks(user_prompt(first, FENCE))]
     assert names == ["task", "constraints", "assumptions", "out_of_scope", "criteria"]
     finding = Finding(criterion="C1", found="fail", place="line 1", remedy="mend")
@@ -128,7 +126,7 @@ def test_an_enum_of_text_stands_there_as_its_value() -> None:
     assert blocks(user_prompt(Graded(level=Level.MUST), FENCE)) == [("level", "must")]
 
 
-# --- nothing gets out of its block ----------------------------------------------------------------------------------
+# --- nothing gets out of its block -------------------------------------------------------------------------------
 
 fragments = st.one_of(
     st.text(),
@@ -223,7 +221,7 @@ async def test_a_previous_answer_cannot_close_its_block_with_the_fence_it_was_sh
     assert answer[0] not in first.prompt
 
 
-# --- nothing gets into the instructions -----------------------------------------------------------------------------
+# --- nothing gets into the instructions --------------------------------------------------------------------------
 
 SUBAGENTS: list[Subagent[Any, Any]] = [PLANNER, GENERATOR, EVALUATOR]
 

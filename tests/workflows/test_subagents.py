@@ -49,7 +49,7 @@ def refusal(model: type[BaseModel], value: dict[str, Any]) -> str:
     return "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.value.errors())
 
 
-# --- the subagents themselves ---------------------------------------------------------------------------------------
+# --- the subagents themselves ------------------------------------------------------------------------------------
 
 
 def test_the_folder_holds_the_subagents_we_know() -> None:
@@ -72,7 +72,7 @@ def test_a_truncated_answer_has_a_larger_cap_to_be_asked_again_with(subagent: Su
 def test_instructions_name_every_field_of_the_answer_in_order(subagent: Subagent[Any, Any]) -> None:
     """The list in the instructions is the answer model's fields, so neither can change alone."""
     listed = re.findall(r"^- (\w+):", subagent.instructions, re.MULTILINE)
-    item = {Evaluation: Assessment}.get(subagent.answer, subagent.answer)
+    item: type[BaseModel] = Assessment if subagent.answer is Evaluation else subagent.answer
     assert listed == list(item.model_fields)
 
 
@@ -84,7 +84,7 @@ def test_blocks_that_instructions_speak_of_are_fields_of_the_request(subagent: S
     assert named <= set(subagent.request.model_fields)
 
 
-# --- schemas --------------------------------------------------------------------------------------------------------
+# --- schemas -----------------------------------------------------------------------------------------------------
 
 
 def objects(schema: Any) -> list[dict[str, Any]]:
@@ -126,7 +126,7 @@ def test_the_evaluator_writes_its_evidence_before_its_verdict() -> None:
     assert fields.index("evidence") < fields.index("verdict")
 
 
-# --- the planner's answer -------------------------------------------------------------------------------------------
+# --- the planner's answer ----------------------------------------------------------------------------------------
 
 
 def test_a_plan_in_order_is_accepted() -> None:
@@ -188,7 +188,7 @@ def test_words_are_stripped_before_they_are_kept() -> None:
     assert Criterion.model_validate(criterion(statement="  It rhymes. \n")).statement == "It rhymes."
 
 
-# --- the generator's and the evaluator's answers --------------------------------------------------------------------
+# --- the generator's and the evaluator's answers -----------------------------------------------------------------
 
 
 @pytest.mark.parametrize("content", ["", " ", "\n\n", None, 5, ["text"], {"text": "x"}])
@@ -223,7 +223,7 @@ def test_an_assessment_leaves_nothing_out(missing: str) -> None:
     assert missing in refusal(Evaluation, {"assessments": [value]})
 
 
-# --- who sees what --------------------------------------------------------------------------------------------------
+# --- who sees what -----------------------------------------------------------------------------------------------
 
 
 def test_the_evaluator_sees_the_task_the_criteria_and_the_work_and_nothing_else() -> None:
@@ -246,7 +246,7 @@ def test_the_generator_gets_its_own_last_version_and_findings_but_no_ones_reason
     assert set(Finding.model_fields) == {"criterion", "found", "place", "remedy"}
 
 
-# --- what a user may ask for ------------------------------------------------------------------------------------------
+# --- what a user may ask for -------------------------------------------------------------------------------------
 
 
 def test_a_task_is_enough() -> None:

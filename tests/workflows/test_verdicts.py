@@ -49,7 +49,7 @@ def round_of(
     )
 
 
-# --- assess -------------------------------------------------------------------------------------------------------
+# --- assess ------------------------------------------------------------------------------------------------------
 
 
 def test_an_assessment_becomes_the_row_of_its_criterion() -> None:
@@ -123,7 +123,7 @@ def test_a_pass_with_evidence_does_not_outvote_a_pass_without() -> None:
     assert rows[0].verdict == "unverified"
 
 
-# --- the verdict of a round -----------------------------------------------------------------------------------------
+# --- the verdict of a round --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_unmet_criteria_are_told_apart_by_level() -> None:
     assert round.unmet("should") == {"Y"}
 
 
-# --- the round to keep ------------------------------------------------------------------------------------------------
+# --- the round to keep -------------------------------------------------------------------------------------------
 
 
 def test_no_rounds_have_no_best() -> None:
@@ -206,7 +206,7 @@ def test_the_best_round_does_not_depend_on_the_order_they_are_given_in() -> None
     assert best(rounds) == best(rounds[::-1]) == rounds[0]
 
 
-# --- when revising goes nowhere -------------------------------------------------------------------------------------
+# --- when revising goes nowhere ----------------------------------------------------------------------------------
 
 
 def test_a_new_deliverable_repeats_nothing() -> None:
@@ -275,16 +275,16 @@ def test_rounds_that_nobody_judged_do_not_count_as_stalling() -> None:
     assert stalls([*rounds, round_of(3, musts="A")]) == "no_progress"
 
 
-# --- for any evaluation -----------------------------------------------------------------------------------------------
+# --- for any evaluation ------------------------------------------------------------------------------------------
 
 IDS = ["C1", "C2", "C3", "C4"]
 UNKNOWN = ["C9", "", "c1", "all", "must"]
 
+LEVELS: list[Level] = ["must", "should"]
+
 criteria_lists = st.lists(
-    st.tuples(st.sampled_from(IDS), st.sampled_from(["must", "should"])),
-    min_size=1,
-    unique_by=lambda pair: pair[0],
-).map(lambda pairs: [criterion(id, level) for id, level in pairs])
+    st.builds(criterion, st.sampled_from(IDS), st.sampled_from(LEVELS)), min_size=1, unique_by=lambda each: each.id
+)
 
 
 def assessments_of(ids: list[str]) -> st.SearchStrategy[Assessment]:
@@ -333,9 +333,7 @@ def test_saying_more_never_makes_a_verdict_better(
 
 
 @given(criteria_lists, any_assessments)
-def test_a_round_passes_only_if_every_must_was_shown_to_pass(
-    criteria: list[Criterion], said: list[Assessment]
-) -> None:
+def test_a_round_passes_only_if_every_must_was_shown_to_pass(criteria: list[Criterion], said: list[Assessment]) -> None:
     """Each must has an assessment, and all it has are passes with evidence; nothing else is PASSED."""
     round = Round(revision=0, deliverable="x", judged=assess(criteria, evaluation(*said)))
     shown = all(
