@@ -25,8 +25,8 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from datetime import timedelta
 
 import click
@@ -39,7 +39,11 @@ from temporalio.workflow import SandboxImportNotificationPolicy
 
 from activities.claude import Claude, NoCredential, claude, needs_stand_in
 from activities.subagent import SubagentCalls
-from workflows.contracts import HEARTBEAT_EVERY, SILENCE, SUBAGENT_QUEUE, WORKFLOW_QUEUE
+from hosting.connection import connect
+from hosting.embedded import standing_in
+from hosting.errors import HostingError, Unreachable
+from hosting.home import Home
+from workflows.contracts import HEARTBEAT_EVERY, SILENCE, STAND_IN_MARK, SUBAGENT_QUEUE, WORKFLOW_QUEUE
 from workflows.pipelines import NotAPipeline, discover
 
 PURE_MODULES = (
@@ -108,3 +112,88 @@ def workers(client: Client, model: Claude, settings: Settings) -> list[Worker]:
         graceful_shutdown_timeout=grace,
     )
     return [orchestrators, calls]
+
+
+async def serve(settings: Settings, exit_with_stdin: bool) -> None:
+    """Connect, work until told to stop, drain. Raises NoCredential, NotAPipeline or HostingError, one line each."""
+    stop = _asked_to_stop(exit_with_stdin)
+    simulated = needs_stand_in()
+    identity = f"worker {os.getpid()}@{socket.gethostname()}" + (f" {STAND_IN_MARK}" if simulated else "")
+    home = Home.locate()
+    async with AsyncExitStack() as stack:
+
+        def say(line: str) -> None:
+            log.warning("hosting", what=line)
+
+        connection = await stack.enter_async_context(connect(home, identity=identity, on_event=say))
+        stand_in = await stack.enter_async_context(standing_in(home, on_event=say)) if simulated else None
+        silence = timedelta(seconds=settings.subagent_silence_timeout)
+        model = await stack.enter_async_context(claude(silence, stand_in))
+        for each in workers(connection.client, model, settings):
+            await stack.enter_async_context(each)
+        if simulated:
+            log.warning("model.simulated", why="no credential is set: answers come from the local stand-in, not Claude")
+        log.info("worker.ready", temporal=connection.address, model=model.endpoint, identity=identity)
+        ready = {"event": "worker.ready", "pid": os.getpid(), "identity": identity, "simulated": simulated}
+        click.echo(json.dumps(ready))
+        await stop.wait()
+        log.info("worker.draining", grace_seconds=settings.worker_grace_period)
+    log.info("worker.stopped")
+
+
+def _asked_to_stop(exit_with_stdin: bool) -> asyncio.Event:
+    """Set by SIGTERM, SIGINT, or the end of standard input, which is the end of whoever started us."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    if exit_with_stdin:
+
+        def read() -> None:
+            if not os.read(sys.stdin.fileno(), 1024):
+                loop.remove_reader(sys.stdin.fileno())
+                stop.set()
+
+        loop.add_reader(sys.stdin.fileno(), read)
+    return stop
+
+
+def _log_to_stderr() -> None:
+    """Ours and the libraries' logs in one form: time, level, a dotted fact, its fields."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    for chatty in ("httpx2", "temporalio.worker"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+    )
+
+
+@click.command()
+@click.option("--exit-with-stdin", is_flag=True, help="Stop when standard input ends: for whoever starts a worker.")
+def main(exit_with_stdin: bool) -> None:
+    """Run a Breakwater worker until SIGTERM or SIGINT."""
+    _log_to_stderr()
+    try:
+        asyncio.run(serve(Settings.read(os.environ), exit_with_stdin))
+    except (NoCredential, NotAPipeline, HostingError, click.UsageError) as error:
+        click.echo(f"worker.py: {error}", err=True)
+        sys.exit(4 if isinstance(error, Unreachable) else 2)
+
+
+if __name__ == "__main__":
+    main()

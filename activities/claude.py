@@ -64,6 +64,10 @@ class Meter:
         self.request_id = headers.get("request-id", self.request_id)
         self.simulated = SIMULATOR_HEADER in headers
 
+    def whole_text(self) -> str:
+        """The text blocks, joined. Half a surrogate pair, which no UTF-8 can carry, becomes a replacement mark."""
+        return "".join(self.text).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
 
 class Claude:
     """One client for the whole process; close it at shutdown. SDK retries are off: Temporal owns them."""
@@ -106,7 +110,11 @@ class Claude:
         async with stream:
             meter.headers(stream.response.headers)
             async for event in self._audible(aiter(stream)):
-                if _take(event, meter):
+                try:
+                    complete = _take(event, meter)
+                except (AttributeError, TypeError, ValueError) as error:
+                    raise StreamBroken(f"an event of the response has an unknown form: {event.type}") from error
+                if complete:
                     return
         raise StreamEnded("the response ended before it was complete")
 
@@ -120,7 +128,7 @@ class Claude:
                 return
             except TimeoutError as error:
                 raise StreamSilent(f"no content for {self._silence:g} s") from error
-            except json.JSONDecodeError as error:
+            except (json.JSONDecodeError, UnicodeDecodeError) as error:
                 raise StreamBroken("an event of the response is not JSON") from error
             yield event
 

@@ -18,6 +18,7 @@ import anthropic
 import httpx2
 from anthropic.lib.credentials import WorkloadIdentityError
 from anthropic.lib.foundry import MutuallyExclusiveAuthError
+from pydantic import ValidationError
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.claude import SIMULATOR_HEADER, Meter, NoCredential, StreamBroken, StreamEnded, StreamSilent
@@ -84,15 +85,17 @@ BY_CLASS: tuple[tuple[type[BaseException], FailureKind], ...] = (
     (WorkloadIdentityError, "credentials"),
     (MutuallyExclusiveAuthError, "credentials"),
     (httpx2.TimeoutException, "timeout"),
-    (httpx2.TransportError, "transport"),
+    (httpx2.RequestError, "transport"),
+    (TimeoutError, "timeout"),
     (aiohttp.ClientError, "transport"),
     (ssl.SSLError, "transport"),
     (ConnectionError, "transport"),
-    (TimeoutError, "timeout"),
     (anthropic.APIWebhookValidationError, "our_bug"),
     (anthropic.APIError, "transport"),
     (anthropic.AnthropicError, "our_bug"),
     (json.JSONDecodeError, "transport"),
+    (UnicodeDecodeError, "transport"),
+    (ValidationError, "transport"),
     (ValueError, "request"),
 )
 """First match wins. Anything else is a defect of ours, and would fail the same way again.
@@ -115,7 +118,7 @@ def classify(error: BaseException) -> FailureKind:
 def _classify_status(error: anthropic.APIStatusError) -> FailureKind:
     if error.error_code in BY_CODE:
         return BY_CODE[error.error_code]
-    if error.type in BY_TYPE:
+    if isinstance(error.type, str) and error.type in BY_TYPE:
         return BY_TYPE[error.type]
     if error.status_code in BY_STATUS:
         return BY_STATUS[error.status_code]
@@ -187,7 +190,7 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> timedelta | None:
         return None
     try:
         at = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     at = at if at.tzinfo else at.replace(tzinfo=UTC)
     return min(max(at - now, timedelta(0)), RETRY_AFTER_CAP)

@@ -72,7 +72,7 @@ class SubagentCalls:
             )
             raise as_application_error(failure) from None
         return CallOutcome(
-            text="".join(meter.text),
+            text=meter.whole_text(),
             stop_reason=meter.stop_reason or "",
             usage=before + meter.usage,
             model=meter.model or call.model,

@@ -7,6 +7,7 @@ that `--help` answers at once.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Coroutine, Sequence
 from typing import Any
@@ -36,7 +37,9 @@ class Pipelines(click.Group):
 
         return command_for(pipeline)
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and self.get_command(ctx, args[0]) is None:
             known = ", ".join(self.list_commands(ctx))
             raise click.UsageError(f"there is no pipeline {args[0]!r}; there are: {known}", ctx)
@@ -128,6 +131,9 @@ def _finish(command: Coroutine[Any, Any, Exit]) -> None:
 
 def main(arguments: Sequence[str]) -> int:
     """Run the CLI; every mistake of a user is one line on standard error that says what to do next."""
+    # What the parts under us log is either told to the person in a line of its own, or it is nothing for a terminal.
+    logging.getLogger("hosting").addHandler(logging.NullHandler())
+    logging.getLogger("hosting").propagate = False
     try:
         starter.main(list(arguments), prog_name="starter.py", standalone_mode=False)
     except click.ClickException as error:
@@ -145,6 +151,12 @@ def main(arguments: Sequence[str]) -> int:
         # fails with a traceback.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return Exit.PASSED
+    except Exception as error:
+        from workflows.pipelines import NotAPipeline
+
+        if not isinstance(error, NotAPipeline):
+            raise
+        return _complain(str(error), Exit.USAGE)
     except SystemExit as finished:
         return int(finished.code or 0)
     return Exit.PASSED

@@ -59,19 +59,17 @@ async def _follow(handle: WorkflowHandle[Any, Any]) -> AsyncIterator[RunView]:
 
     reading = asyncio.create_task(read())
     try:
-        view = RunView()
-        while True:
+        view: RunView | None = RunView()
+        while view is not None:
             with suppress(TimeoutError):  # nothing new in the history: look at what is pending
                 async with asyncio.timeout(LOOK.total_seconds()):
-                    newest = await views.get()
-                    while newest is not None and not views.empty():
-                        newest = views.get_nowait()
-                    if newest is None:
-                        await reading
-                        return
-                    view = newest
-            view = await with_pending(view, await handle.describe(), converter)
-            yield view
+                    view = await views.get()
+            while view is not None and view.state == "running" and not views.empty():
+                view = views.get_nowait()  # only the newest is worth showing
+            if view is not None:
+                view = await with_pending(view, await handle.describe(), converter)
+                yield view
+        await reading
     finally:
         reading.cancel()
         with suppress(asyncio.CancelledError):

@@ -10,7 +10,7 @@ import json
 import re
 import sys
 import types
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from enum import Enum
 from pathlib import Path
@@ -19,9 +19,11 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import click
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
+from pydantic_core import to_json
 
 ENVIRONMENT_PREFIX = "BREAKWATER_"
-_DURATION = re.compile(r"^(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?$")
+_DURATION = re.compile(r"^(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?$")
+_SECONDS = re.compile(r"^\d+(?:\.\d+)?$")
 
 
 class Text(click.ParamType[Any]):
@@ -45,7 +47,7 @@ class Text(click.ParamType[Any]):
 
     def _decode(self, data: bytes, source: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         try:
-            return data.decode("utf-8")
+            return data.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             self.fail(f"{source} is not UTF-8 text (byte {error.start}); convert it first", param, ctx)
 
@@ -61,6 +63,8 @@ class Json(Text):
             return json.loads(text)
         except json.JSONDecodeError as error:
             self.fail(f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}", param, ctx)
+        except (ValueError, RecursionError) as error:
+            self.fail(f"not JSON that can be read ({type(error).__name__}); simplify it", param, ctx)
 
 
 class Duration(click.ParamType[Any]):
@@ -71,7 +75,8 @@ class Duration(click.ParamType[Any]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
         if isinstance(value, timedelta):
             return value
-        found = _DURATION.match(str(value).strip())
+        text = str(value).strip()
+        found = _DURATION.match(f"{text}s" if _SECONDS.match(text) else text)
         if not found or not any(found.groups()):
             self.fail(f"{value!r} is not a duration; write it like 90s, 10m, 2h or 1h30m", param, ctx)
         days, hours, minutes, seconds = (float(part or 0) for part in found.groups())
@@ -81,12 +86,26 @@ class Duration(click.ParamType[Any]):
             self.fail(f"{value!r} is too long", param, ctx)
 
 
+class Member(click.Choice[Any]):
+    """One of some values, chosen by the text it shows."""
+
+    def __init__(self, values: Iterable[Any]) -> None:
+        self.values = {str(each): each for each in values}
+        super().__init__(list(self.values))
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return self.values[super().convert(value, param, ctx)]
+
+
 def parameters(model: type[BaseModel]) -> list[click.Parameter]:
     """A click parameter for every field of `model`, its own fields before the inherited ones."""
     inherited = {name for base in model.__mro__[1:] for name in getattr(base, "__annotations__", {})}
     names = sorted(model.model_fields, key=lambda name: name in inherited)
     main = positional(model)
-    return [_argument(name) if name == main else _option(name, model.model_fields[name]) for name in names]
+    return [
+        _argument(name, model.model_fields[name]) if name == main else _option(name, model.model_fields[name])
+        for name in names
+    ]
 
 
 def positional(model: type[BaseModel]) -> str | None:
@@ -108,7 +127,9 @@ def validated(model: type[BaseModel], values: Mapping[str, Any]) -> BaseModel:
 
 
 def _problem(location: tuple[int | str, ...], kind: str, message: str, main: str | None) -> str:
-    words = "is empty" if kind == "string_too_short" else message.removeprefix("Value error, ")
+    words = (
+        "is empty" if kind == "string_too_short" and "at least 1 " in message else message.removeprefix("Value error, ")
+    )
     if not location:
         return words
     name, *rest = map(str, location)
@@ -116,8 +137,9 @@ def _problem(location: tuple[int | str, ...], kind: str, message: str, main: str
     return ".".join([shown, *rest]) + f": {words}"
 
 
-def _argument(name: str) -> click.Argument:
-    return click.Argument([name], type=Text(), required=True)
+def _argument(name: str, field: FieldInfo) -> click.Argument:
+    kind = _plain(field.annotation)
+    return click.Argument([name], type=Text() if kind is str else _type(kind), required=True)
 
 
 def _option(name: str, field: FieldInfo) -> click.Option:
@@ -143,8 +165,23 @@ def _help(field: FieldInfo) -> str:
     default = field.get_default(call_default_factory=True)
     if field.is_required() or default is None:
         return words
-    shown = {True: "yes", False: "no"}.get(default, default) if isinstance(default, bool) else default
-    return f"{words} [default: {shown}]"
+    return f"{words} [default: {_shown(default)}]"
+
+
+def _shown(value: Any) -> str:
+    """A default as one would type it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Enum):
+        return str(value.value)
+    if isinstance(value, str | int | float):
+        return str(value)
+    if isinstance(value, timedelta):
+        minutes, seconds = divmod(value.total_seconds(), 60)
+        hours, minutes = divmod(minutes, 60)
+        parts = [(hours, "h"), (minutes, "m"), (seconds, "s")]
+        return "".join(f"{number:g}{unit}" for number, unit in parts if number) or "0s"
+    return to_json(value).decode()
 
 
 def _plain(annotation: Any) -> Any:
@@ -164,9 +201,9 @@ def _plain(annotation: Any) -> Any:
 
 def _type(kind: Any) -> click.ParamType[Any]:
     if get_origin(kind) is Literal:
-        return click.Choice([str(each) for each in get_args(kind)])
+        return Member(get_args(kind))
     if isinstance(kind, type) and issubclass(kind, Enum):
-        return click.Choice([str(each.value) for each in kind])
+        return Member(each.value for each in kind)
     simple: dict[Any, click.ParamType[Any]] = {
         str: click.STRING,
         int: click.INT,

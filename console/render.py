@@ -31,6 +31,16 @@ _COLOURS = {
 }
 
 
+PLAIN_WIDTH = 200
+"""Columns where nobody says how many there are: a log or a pipe, in which a wrapped line is worse than a long one."""
+
+
+def notes() -> Console:
+    """Standard error, where everything goes that is not the result."""
+    console = Console(stderr=True)
+    return console if console.is_terminal else Console(stderr=True, width=PLAIN_WIDTH)
+
+
 class Progress(Protocol):
     """Somewhere to show a run while it goes on."""
 

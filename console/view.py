@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, TypeVar
 
-from pydantic import ValidationError
 from temporalio.api.common.v1 import Payloads
 from temporalio.api.enums.v1 import EventType, PendingActivityState
 from temporalio.api.failure.v1 import Failure
@@ -19,6 +18,7 @@ from temporalio.api.workflow.v1 import PendingActivityInfo
 from temporalio.client import WorkflowExecutionDescription
 from temporalio.converter import DataConverter
 
+from workflows.answers import FINISHED
 from workflows.contracts import CallFailure, CallOutcome, CallProgress, SubagentCall, Usage
 from workflows.models import cost_nano, usd
 
@@ -36,10 +36,19 @@ _CLOSING: dict[int, RunState] = {
 }
 
 
+_AT_WORK = {
+    PendingActivityState.PENDING_ACTIVITY_STATE_STARTED,
+    PendingActivityState.PENDING_ACTIVITY_STATE_CANCEL_REQUESTED,
+    PendingActivityState.PENDING_ACTIVITY_STATE_PAUSE_REQUESTED,
+}
+
+
 @dataclass(frozen=True)
 class CallView:
     """One subagent call of a run, as far as it has come."""
 
+    event: int
+    """The event that scheduled it."""
     id: str
     """The activity's id: the agent, and the step if it is a second try (`generator-1.longer`)."""
     role: str
@@ -74,8 +83,6 @@ class RunView:
     started: datetime | None = None
     ended: datetime | None = None
     calls: tuple[CallView, ...] = ()
-    scheduled: tuple[tuple[int, str], ...] = ()
-    """Event id and activity id of each call, to find the call an event belongs to."""
     stuck: str | None = None
     """What holds the run itself, when its workflow task keeps failing."""
 
@@ -105,25 +112,21 @@ async def with_event(view: RunView, event: HistoryEvent, converter: DataConverte
         case EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
             scheduled = event.activity_task_scheduled_event_attributes
             call = await _one(scheduled.input, SubagentCall, converter)
-            known = {each.id: each for each in view.calls}
-            known[scheduled.activity_id] = CallView(
+            new = CallView(
+                event=event.event_id,
                 id=scheduled.activity_id,
                 role=call.role if call else scheduled.activity_type.name,
                 model=call.model if call else "",
                 state="waiting",
                 scheduled=at,
             )
-            return replace(
-                view,
-                calls=tuple(known.values()),
-                scheduled=(*view.scheduled, (event.event_id, scheduled.activity_id)),
-            )
+            return replace(view, calls=(*view.calls, new))
         case EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED:
             completed = event.activity_task_completed_event_attributes
             outcome = await _one(completed.result, CallOutcome, converter)
             changes: dict[str, Any] = {"state": "answered", "why": None, "next_attempt": None}
             if outcome:
-                odd = None if outcome.stop_reason == "end_turn" else outcome.stop_reason
+                odd = None if outcome.stop_reason in FINISHED else outcome.stop_reason
                 changes |= {
                     "usage": outcome.usage,
                     "attempt": outcome.attempts,
@@ -137,13 +140,14 @@ async def with_event(view: RunView, event: HistoryEvent, converter: DataConverte
             return _changed(view, failed.scheduled_event_id, ended=at, **said)
         case EventType.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT:
             timed_out = event.activity_task_timed_out_event_attributes
-            why = timed_out.failure.message or "timed out"
-            return _changed(view, timed_out.scheduled_event_id, ended=at, state="failed", why=why)
+            said = {"state": "failed", **await _failed(timed_out.failure, converter)}
+            return _changed(view, timed_out.scheduled_event_id, ended=at, **said)
         case EventType.EVENT_TYPE_ACTIVITY_TASK_CANCELED:
             cancelled = event.activity_task_canceled_event_attributes
             return _changed(view, cancelled.scheduled_event_id, ended=at, state="cancelled")
         case closing if closing in _CLOSING:
-            return replace(view, state=_CLOSING[closing], ended=at)
+            calls = (call if call.ended else replace(call, state="cancelled", ended=at) for call in view.calls)
+            return replace(view, state=_CLOSING[closing], ended=at, calls=tuple(calls))
     return view
 
 
@@ -151,17 +155,18 @@ async def with_pending(view: RunView, description: WorkflowExecutionDescription,
     """The view with what the server says is pending: attempts, heartbeats, last failures, next attempts."""
     if view.state != "running":
         return view
-    calls = {call.id: call for call in view.calls}
-    for pending in description.raw_description.pending_activities:
-        if pending.activity_id in calls:
-            calls[pending.activity_id] = await _pending(calls[pending.activity_id], pending, converter)
+    known = {pending.activity_id: pending for pending in description.raw_description.pending_activities}
+    calls = [
+        await _pending(call, known[call.id], converter) if call.ended is None and call.id in known else call
+        for call in view.calls
+    ]
     task = description.raw_description.pending_workflow_task
     stuck = f"its workflow task has failed {task.attempt - 1} times; see the worker's log" if task.attempt > 2 else None
-    return replace(view, calls=tuple(calls.values()), stuck=stuck)
+    return replace(view, calls=tuple(calls), stuck=stuck)
 
 
 async def _pending(call: CallView, pending: PendingActivityInfo, converter: DataConverter) -> CallView:
-    running = pending.state != PendingActivityState.PENDING_ACTIVITY_STATE_SCHEDULED
+    running = pending.state in _AT_WORK
     state: CallState = "running" if running else "retrying" if pending.attempt > 1 else "waiting"
     changes: dict[str, Any] = {"state": state, "attempt": pending.attempt, "next_attempt": None}
     if pending.HasField("next_attempt_schedule_time") and state == "retrying":
@@ -190,7 +195,13 @@ async def _failed(failure: Failure, converter: DataConverter) -> dict[str, Any]:
                 "simulated": details.simulated,
                 "state": "cancelled" if details.kind == "cancelled" else "failed",
             }
-    return {"why": failure.message or "failed"}
+    timed_out = failure.HasField("timeout_failure_info")
+    said: dict[str, Any] = {"why": failure.message or ("timed out" if timed_out else "failed")}
+    if timed_out:
+        progress = await _one(failure.timeout_failure_info.last_heartbeat_details, CallProgress, converter)
+        if progress:
+            said |= {"usage": progress.billed, "attempt": progress.attempt}
+    return said
 
 
 async def _one(payloads: Payloads, kind: type[T], converter: DataConverter) -> T | None:
@@ -199,12 +210,12 @@ async def _one(payloads: Payloads, kind: type[T], converter: DataConverter) -> T
         return None
     try:
         values = await converter.decode(payloads.payloads[:1], [kind])
-    except ValidationError:
-        return None  # a foreign workflow's payload: shown without its details
+    except Exception:  # noqa: BLE001 - a codec may raise anything; what cannot be read is shown without its details
+        return None
     value = values[0]
     return value if isinstance(value, kind) else None
 
 
 def _changed(view: RunView, scheduled_event_id: int, **changes: Any) -> RunView:
-    id = dict(view.scheduled).get(scheduled_event_id)
-    return replace(view, calls=tuple(replace(call, **changes) if call.id == id else call for call in view.calls))
+    calls = (replace(call, **changes) if call.event == scheduled_event_id else call for call in view.calls)
+    return replace(view, calls=tuple(calls))

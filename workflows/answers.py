@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from workflows.contracts import CallOutcome
 from workflows.failures import FailureKind
@@ -19,7 +20,7 @@ AnswerT = TypeVar("AnswerT", bound=BaseModel)
 FINISHED = frozenset({"end_turn", "stop_sequence"})
 """The stop reasons that say the model had finished what it wanted to say."""
 
-_FENCED = re.compile(r"^```(?:json|JSON)?[ \t]*\n(?P<value>.*?)\n?```$", re.DOTALL)
+_FENCED = re.compile(r"^```(?:json|JSON)?[ \t]*\r?\n(?P<value>.*?)(?:\r?\n)?```$", re.DOTALL)
 _PROBLEMS_SHOWN = 5
 
 
@@ -47,8 +48,9 @@ def judge(outcome: CallOutcome, answer: type[AnswerT]) -> AnswerT | Unusable:
     if not text:
         return Unusable("answer_unusable", "the answer has no text", "repair")
     fenced = _FENCED.match(text)
+    value = fenced["value"] if fenced else text
     try:
-        return answer.model_validate_json(fenced["value"] if fenced else text)
+        return answer.model_validate_json(value)
     except ValidationError as error:
         return Unusable("answer_unusable", f"the answer does not fit its form: {problems(error)}", "repair")
 
@@ -56,6 +58,16 @@ def judge(outcome: CallOutcome, answer: type[AnswerT]) -> AnswerT | Unusable:
 def problems(error: ValidationError) -> str:
     """A validation error in one line: where and what, without echoing the offending value."""
     found = error.errors(include_url=False, include_input=False, include_context=False)
-    shown = [f"{'.'.join(map(str, each['loc'])) or 'answer'}: {each['msg']}" for each in found[:_PROBLEMS_SHOWN]]
+    shown = [f"{_place(each['loc'])}: {_fault(each)}" for each in found[:_PROBLEMS_SHOWN]]
     more = len(found) - len(shown)
     return "; ".join(shown) + (f"; and {more} more" if more else "")
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    """Where, in one line; a key may be the model's own invention, of any length."""
+    return ".".join(" ".join(str(part).split())[:60] for part in location) or "answer"
+
+
+def _fault(error: ErrorDetails) -> str:
+    # Pydantic quotes the tag here, and the tag is the model's.
+    return "is of an unknown kind" if error["type"] == "union_tag_invalid" else error["msg"]

@@ -22,6 +22,9 @@ SUBAGENT_QUEUE = "breakwater-subagents"
 CALL_SUBAGENT = "claude.call"
 """The activity type of one subagent call, as the Temporal UI's timeline shows it."""
 
+STAND_IN_MARK = "(stand-in)"
+"""In the identity of a worker whose answers come from the stand-in, so that nobody has to guess."""
+
 PIPELINE_ATTRIBUTE = SearchAttributeKey.for_keyword("BreakwaterPipeline")
 STATUS_ATTRIBUTE = SearchAttributeKey.for_keyword("BreakwaterStatus")
 COST_ATTRIBUTE = SearchAttributeKey.for_float("BreakwaterCostUsd")

@@ -73,13 +73,12 @@ class _Delegation:
         self.request_id: str | None = None
 
     async def ask(self, request: BaseModel) -> Reply[Any]:
-        fence = _fence(request)
         call = SubagentCall(
             agent=self.agent,
             role=self.subagent.role,
             model=self.model,
             instructions=system_prompt(self.subagent.instructions),
-            prompt=user_prompt(request, fence),
+            prompt=user_prompt(request, _fence(request.model_dump_json())),
             answer_schema=self.subagent.answer.model_json_schema(),
             max_tokens=self.subagent.max_tokens,
             capped=self.run.ledger.caps.nano_usd is not None,
@@ -89,6 +88,8 @@ class _Delegation:
             larger = call.model_copy(update={"max_tokens": self.subagent.max_tokens_retry})
             verdict = await self._attempt(larger, "longer")
         elif isinstance(verdict, Unusable) and verdict.remedy == "repair" and self.outcome is not None:
+            # The model has seen the first fence and could close it from inside its own answer: draw another.
+            fence = _fence(call.prompt + self.outcome.text)
             note = refusal_note(verdict.message, self.outcome.text, fence)
             repaired = call.model_copy(update={"prompt": f"{call.prompt}\n\n{note}"})
             verdict = await self._attempt(repaired, "repair")
@@ -206,9 +207,8 @@ def _size(call: SubagentCall) -> int:
     return len(call.model_dump_json().encode())
 
 
-def _fence(request: BaseModel) -> str:
-    """A random word that the request does not contain; deterministic on replay."""
-    text = request.model_dump_json()
+def _fence(text: str) -> str:
+    """A random word that the text does not contain; deterministic on replay."""
     while (fence := f"{workflow.random().getrandbits(64):016x}") in text:
         continue
     return fence

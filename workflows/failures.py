@@ -68,7 +68,7 @@ FAILURES: dict[FailureKind, Meaning] = {
     "circuit_open": Meaning(False, False, "the circuit is open; wait until it closes"),
     "answer_unusable": Meaning(False, False, "the model's answer could not be used; try another model"),
     "refused": Meaning(False, False, "the model declined; rephrase the task"),
-    "truncated": Meaning(False, False, "the answer did not fit; ask for less or raise --max-output-tokens"),
+    "truncated": Meaning(False, False, "the answer did not fit its token limit; ask for less at once"),
     "budget_exceeded": Meaning(False, False, "raise the budget"),
     "deadline": Meaning(False, False, "allow a later deadline"),
     "our_bug": Meaning(False, False, "this is a defect in Breakwater or in the pipeline; please report it"),

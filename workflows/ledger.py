@@ -84,7 +84,7 @@ class Ledger:
                 raise BoundExceeded(
                     "usd",
                     f"the next call may cost ${usd(worst):.4f} but ${usd(max(left, 0)):.4f} of the "
-                    f"${usd(self.caps.nano_usd):.2f} budget is left",
+                    f"${usd(self.caps.nano_usd):.4f} budget is left",
                 )
         self.made += 1
         reservation = Reservation(self.made, model, worst)

@@ -30,7 +30,7 @@ def user_prompt(request: BaseModel, fence: str) -> str:
     for name in type(request).model_fields:
         value = getattr(request, name)
         if value is not None:
-            text = value if isinstance(value, str) else to_json(value, indent=1).decode()
+            text = str.__str__(value) if isinstance(value, str) else to_json(value, indent=1).decode()
             blocks.append(f"<<<DATA {name} {fence}\n{text}\nDATA {fence}>>>")
     return "\n\n".join(blocks)
 

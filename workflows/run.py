@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 from temporalio import workflow
 from temporalio.common import SearchAttributeUpdate
 from temporalio.exceptions import ApplicationError, is_cancelled_exception
@@ -37,7 +37,12 @@ BOUNDS: frozenset[FailureKind] = frozenset({"budget_exceeded", "deadline"})
 
 
 class RunInput(BaseModel):
-    """What every pipeline can be told. A pipeline's `Input` extends it; each field becomes an option of the CLI."""
+    """What every pipeline can be told. A pipeline's `Input` extends it; each field becomes an option of the CLI.
+
+    Unknown fields are refused: a misspelt cap must not start a run without one.
+    """
+
+    model_config = ConfigDict(extra="forbid")
 
     budget_usd: float | None = Field(
         default=None,
@@ -48,6 +53,7 @@ class RunInput(BaseModel):
     deadline: timedelta | None = Field(
         default=None,
         gt=timedelta(0),
+        le=timedelta(days=365),
         description="Stop after this long, e.g. 90s, 10m, 2h; keep what is done.",
     )
 

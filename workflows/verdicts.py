@@ -106,5 +106,6 @@ def stalls(rounds: Sequence[Round]) -> Stall | None:
     return None
 
 
-def _normal(text: str) -> str:
-    return " ".join(text.split())
+def _normal(text: str) -> list[str]:
+    """The text without what nobody can see; indentation counts, it is meaning in some languages."""
+    return [line.rstrip() for line in text.strip("\n").splitlines()]

@@ -16,20 +16,26 @@ from temporalio.client import WorkflowExecution
 
 from console.errors import Exit
 from console.follow import snapshot
-from console.render import SIMULATED, dollars, seconds, table, tokens
+from console.render import SIMULATED, dollars, notes, seconds, table, tokens
 from console.runs import find
 from console.session import session
 from workflows.contracts import COST_ATTRIBUTE, PIPELINE_ATTRIBUTE, STATUS_ATTRIBUTE, WORKFLOW_QUEUE
 from workflows.pipelines import discover
 
-_STATUS_COLOURS = {"running": "cyan", "passed": "green", "not_passed": "yellow", "failed": "red", "cancelled": "magenta"}
+_STATUS_COLOURS = {
+    "running": "cyan",
+    "passed": "green",
+    "not_passed": "yellow",
+    "failed": "red",
+    "cancelled": "magenta",
+}
 
 
 async def list_runs(limit: int, as_json: bool) -> Exit:
     """The pipelines, then the latest runs."""
-    out, notes = Console(), Console(stderr=True)
+    out, said = Console(), notes()
     pipelines = discover()
-    async with session(lambda line: notes.print(line, style="dim", markup=False), worker=False) as here:
+    async with session(lambda line: said.print(line, style="dim", markup=False, soft_wrap=True), worker=False) as here:
         query = f'TaskQueue = "{WORKFLOW_QUEUE}"'
         runs = [_row(each) async for each in here.client.list_workflows(query, limit=limit)]
     if as_json:
@@ -59,8 +65,8 @@ async def list_runs(limit: int, as_json: bool) -> Exit:
 
 async def show_run(id: str, as_json: bool) -> Exit:
     """One run: where it stands and what each call did."""
-    out, notes = Console(), Console(stderr=True)
-    async with session(lambda line: notes.print(line, style="dim", markup=False), worker=False) as here:
+    out, said = Console(), notes()
+    async with session(lambda line: said.print(line, style="dim", markup=False, soft_wrap=True), worker=False) as here:
         handle, description = await find(here.client, id)
         view = await snapshot(handle)
         url = here.url(id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import timedelta
 from typing import Any, cast
@@ -13,7 +14,7 @@ from temporalio.client import WorkflowExecutionDescription, WorkflowExecutionSta
 from console.errors import Exit, Stop
 from console.follow import follow
 from console.options import parameters, positional, validated
-from console.render import ending, progress
+from console.render import ending, notes, progress
 from console.runs import Handle, checked, ended, exit_code, find, start, text_of
 from console.session import Session, session
 from workflows.contracts import RunReport
@@ -48,7 +49,7 @@ async def run_pipeline(
     """Start a run, or attach to the one of this id, and see it to its end unless detached."""
     if run_id is not None:
         checked(run_id)
-    console = Console(stderr=True)
+    console = notes()
     with progress(console) as shown:
         async with session(shown.say, keep_up=keep_up or detach, worker=True) as here:
             main = positional(pipeline.input)
@@ -59,13 +60,12 @@ async def run_pipeline(
             if not begun.same_input:
                 shown.say(f"{handle.id} was started with another input; that one counts, this one is not used")
             if detach:
-                await here.ready()
                 document = {**_running(handle.id, pipeline.name), "ui_url": url}
                 click.echo(json.dumps(document) if as_json else handle.id)
                 return Exit.PASSED
-            view_elapsed = await _see(handle, here, shown)
+            elapsed = await _see(handle, here, shown)
             report = await ended(handle, await handle.describe())
-    return _tell(report, url, view_elapsed, console, as_json)
+    return _tell(report, url, elapsed, console, as_json)
 
 
 async def watch_run(id: str) -> Exit:
@@ -80,7 +80,7 @@ async def result_of_run(id: str, as_json: bool) -> Exit:
 
 async def cancel_run(id: str) -> Exit:
     """Ask a run to cancel and wait until it has."""
-    console = Console(stderr=True)
+    console = notes()
     with progress(console) as shown:
         async with session(shown.say, worker=True) as here:
             handle, description = await find(here.client, id)
@@ -95,30 +95,41 @@ async def cancel_run(id: str) -> Exit:
 
 
 async def _attached(id: str, *, as_json: bool, text: bool) -> Exit:
-    console = Console(stderr=True)
+    console = notes()
     with progress(console) as shown:
         async with session(shown.say, worker=False) as here:
             handle, description = await find(here.client, id)
+            url = here.url(id)
+            shown.say(f"{'watching' if _open(description) else 'ended:'} {id}" + (f"  {url}" if url else ""))
             if _open(description) or description.status != WorkflowExecutionStatus.COMPLETED:
                 await here.worker()
             elapsed = await _see(handle, here, shown)
             report = await ended(handle, await handle.describe())
-            url = here.url(id)
     return _tell(report, url, elapsed, console, as_json, text=text)
 
 
 async def _see(handle: Handle, here: Session, shown: Any) -> timedelta | None:
     """Show the run until it has ended; returns how long it took."""
     elapsed = None
-    async for view in follow(handle, here.lost):
-        shown.update(view)
-        if view.started and view.ended:
-            elapsed = view.ended - view.started
+    try:
+        async for view in follow(handle, here.lost):
+            here.found()
+            shown.update(view)
+            if view.started and view.ended:
+                elapsed = view.ended - view.started
+    except asyncio.CancelledError:
+        shown.say(f"leaving; the run is kept and goes on with `starter.py watch {handle.id}`")
+        raise
     return elapsed
 
 
 def _tell(
-    report: RunReport[Any], url: str | None, elapsed: timedelta | None, console: Console, as_json: bool, text: bool = True
+    report: RunReport[Any],
+    url: str | None,
+    elapsed: timedelta | None,
+    console: Console,
+    as_json: bool,
+    text: bool = True,
 ) -> Exit:
     """The report: in words on standard error, the result on standard output."""
     rows = report.result.summary() if isinstance(report.result, RunResult) else []

@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 import signal
 
-from rich.console import Console
-
 from console.errors import Exit, Stop
+from console.render import notes
 from console.session import session
-from hosting.connection import is_configured
+from hosting.connection import configured
 from hosting.home import Home
 
 
 async def keep_up() -> Exit:
     """Keep the embedded server, its UI and a worker up until SIGINT or SIGTERM."""
-    console = Console(stderr=True)
-    if is_configured():
+    console = notes()
+    if configured():
         raise Stop(
             "a Temporal server is configured (TEMPORAL_ADDRESS or a profile), so there is nothing to keep up here; "
             "start a worker for it with `python worker.py`",
@@ -33,9 +32,8 @@ async def keep_up() -> Exit:
     async with session(say, worker=True) as here:
         say(f"Temporal  {here.connection.address}")
         say(f"UI        {here.connection.ui_url}")
-        await here.ready()
         say("up; Ctrl-C stops it")
-        await here.hold(asked_to_stop)
+        await asked_to_stop.wait()
         say("stopping: calls under way may finish")
     return Exit.PASSED
 
@@ -44,8 +42,11 @@ async def take_down() -> Exit:
     """Stop what runs for this home, whoever started it."""
     from hosting.embedded import down
 
-    console = Console(stderr=True)
-    stopped = await down(Home.from_environment())
-    for line in stopped or ["nothing was running"]:
+    console = notes()
+    found = await down(Home.locate())
+    lines = [f"stopped {name}" for name in found.stopped] or ["nothing was running"]
+    if found.users:
+        lines.append(f"it was in use by process {', '.join(map(str, found.users))}")
+    for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     return Exit.PASSED

@@ -96,7 +96,7 @@ def refusal(
     return message.removeprefix("Error: ")
 
 
-# --- every kind of field ----------------------------------------------------------------------------------------------
+# --- every kind of field -----------------------------------------------------------------------------------------
 
 
 def test_the_first_field_without_a_default_is_given_without_a_name() -> None:
@@ -172,10 +172,9 @@ def test_a_number_may_be_the_argument(typed: str, number: int) -> None:
         count: int = Field(ge=0)
 
     assert run(Count, "--", typed)[1] == Count(count=number)
-    assert refusal("many", model=Count).startswith("COUNT: ")
+    assert "COUNT" in refusal("many", model=Count)
 
 
-@pytest.mark.xfail(strict=True, reason="the argument is always text, so a list or a duration can never be given")
 @pytest.mark.parametrize(
     ("kind", "typed", "value"),
     [
@@ -207,14 +206,13 @@ class Numbered(BaseModel):
     level: Level = Level.ONE
 
 
-@pytest.mark.xfail(strict=True, reason="click hands over the text '2', which pydantic does not take for the number 2")
 @pytest.mark.parametrize("option", ["--size", "--level"])
 def test_a_choice_of_numbers_can_be_chosen(option: str) -> None:
     """What the help offers is accepted."""
     assert run(Numbered, option, "2")[0].exit_code == 0
 
 
-# --- text and files -------------------------------------------------------------------------------------------------
+# --- text and files ----------------------------------------------------------------------------------------------
 
 
 def test_text_may_come_from_a_file(tmp_path: Path) -> None:
@@ -266,7 +264,6 @@ def test_a_file_that_is_not_utf_8_is_refused_with_the_place(tmp_path: Path) -> N
     assert "standard input is not UTF-8 text (byte 0)" in refusal("-", input=b"\xff\xfeh\x00")
 
 
-@pytest.mark.xfail(strict=True, reason="files are decoded as utf-8, which keeps a byte order mark as a character")
 def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path: Path) -> None:
     """Windows editors write one; JSON with it is refused and a task begins with an invisible character."""
     path = tmp_path / "items.json"
@@ -299,9 +296,6 @@ def test_what_is_not_json_is_refused_with_the_place(text: str, why: str) -> None
     assert why in message
 
 
-@pytest.mark.xfail(
-    strict=True, reason="json.loads raises RecursionError and ValueError (4,300 digits), which are not caught"
-)
 @pytest.mark.parametrize("text", ["[" * 100_000, "1" * 5_000], ids=["nesting", "digits"])
 def test_monstrous_json_is_refused_in_one_line_too(text: str, tmp_path: Path) -> None:
     """A bad file is the user's mistake and not a traceback."""
@@ -310,7 +304,7 @@ def test_monstrous_json_is_refused_in_one_line_too(text: str, tmp_path: Path) ->
     assert "not JSON" in refusal("t", "--items", f"@{path}")
 
 
-# --- durations --------------------------------------------------------------------------------------------------------
+# --- durations ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -354,13 +348,12 @@ def test_a_duration_of_nothing_is_up_to_the_model(typed: str) -> None:
     assert refusal("t", "--deadline", typed) == "--deadline: Input should be greater than 0 seconds"
 
 
-@pytest.mark.xfail(strict=True, reason="a bare number after a unit is taken for seconds: `1h30` is an hour and 30 s")
 def test_a_number_without_a_unit_after_one_with_a_unit_is_refused() -> None:
     """Whoever types 1h30 means an hour and a half; a deadline is not guessed."""
     assert "is not a duration" in refusal("t", "--deadline", "1h30")
 
 
-# --- the environment ----------------------------------------------------------------------------------------------------
+# --- the environment ---------------------------------------------------------------------------------------------
 
 
 def test_an_option_may_come_from_the_environment() -> None:
@@ -398,7 +391,7 @@ def test_a_bad_variable_is_refused_by_name() -> None:
     assert "BREAKWATER_MAX_REVISIONS" in refusal("t", env={"BREAKWATER_MAX_REVISIONS": "many"})
 
 
-# --- help ---------------------------------------------------------------------------------------------------------------
+# --- help --------------------------------------------------------------------------------------------------------
 
 
 def help_of(model: type[BaseModel]) -> str:
@@ -451,18 +444,9 @@ def test_a_false_default_is_no() -> None:
 @pytest.mark.parametrize(
     "shown",
     [
-        pytest.param(
-            "How it feels. [default: calm]",
-            marks=pytest.mark.xfail(strict=True, reason="an enum's default is shown as `Mood.CALM`"),
-        ),
-        pytest.param(
-            "How long. [default: 1h30m]",
-            marks=pytest.mark.xfail(strict=True, reason="a duration's default is shown as `1:30:00`"),
-        ),
-        pytest.param(
-            'Who. [default: ["a"]]',
-            marks=pytest.mark.xfail(strict=True, reason="a list's default is shown as Python writes it"),
-        ),
+        "How it feels. [default: calm]",
+        "How long. [default: 1h30m]",
+        'Who. [default: ["a"]]',
     ],
 )
 def test_a_default_is_shown_as_it_would_be_typed(shown: str) -> None:
@@ -470,7 +454,7 @@ def test_a_default_is_shown_as_it_would_be_typed(shown: str) -> None:
     assert shown in help_of(Defaults)
 
 
-# --- mistakes -------------------------------------------------------------------------------------------------------------
+# --- mistakes ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -517,7 +501,6 @@ def test_clicks_own_refusals_are_one_line_too(words: list[str], part: str) -> No
     assert part in refusal(*words)
 
 
-@pytest.mark.xfail(strict=True, reason="`string_too_short` is shown as `is empty` whatever the minimum length is")
 def test_text_that_is_too_short_is_not_called_empty() -> None:
     """Three letters where five are asked for are not nothing."""
 
@@ -541,7 +524,7 @@ def test_validation_is_a_usage_error_with_its_cause() -> None:
     assert validated(Order, {"task": "t", "name": None}) == Order(task="t")
 
 
-# --- the real pipelines -----------------------------------------------------------------------------------------------
+# --- the real pipelines ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", sorted(discover()))

@@ -71,10 +71,6 @@ def test_every_advice_is_one_line_that_fits_into_a_sentence(kind: FailureKind) -
     assert not advice.endswith(".")
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="the advice for `truncated` names --max-output-tokens, an option that no pipeline has",
-)
 def test_every_option_that_an_advice_names_exists() -> None:
     """Nobody is told to use an option that `starter.py run` would not know."""
     known = {

@@ -85,13 +85,10 @@ def test_a_refusal_says_what_is_needed_what_is_left_and_what_the_budget_is() -> 
     ledger = Ledger(Caps(nano_usd=NANO // 4))
     ledger.settle(ten_cents(ledger), worst(6, 199_999))
     ten_cents(ledger)
-    with pytest.raises(BoundExceeded, match=r"may cost \$0\.1000 but \$0\.0500 of the \$0\.25 budget is left"):
+    with pytest.raises(BoundExceeded, match=r"may cost \$0\.1000 but \$0\.0500 of the \$0\.2500 budget is left"):
         ten_cents(ledger)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="budgets are shown with two decimals: a budget of $0.004 reads as `the $0.00 budget`"
-)
 def test_a_refusal_shows_a_small_budget_as_it_is() -> None:
     """A budget below a cent is not shown as none."""
     with pytest.raises(BoundExceeded) as refused:

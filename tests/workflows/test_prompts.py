@@ -120,7 +120,6 @@ class Graded(BaseModel):
     level: Level
 
 
-@pytest.mark.xfail(strict=True, reason="an f-string renders a (str, Enum) member as `Level.MUST`")
 def test_an_enum_of_text_stands_there_as_its_value() -> None:
     """The block holds the word that JSON would hold, not a Python name."""
     assert blocks(user_prompt(Graded(level=Level.MUST), FENCE)) == [("level", "must")]
@@ -179,10 +178,6 @@ def test_a_refused_answer_is_caged_too(problem: str, previous: str) -> None:
     assert "Answer again" in instruction
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="delegate fences the previous answer with the fence that its author has read in the first prompt",
-)
 async def test_a_previous_answer_cannot_close_its_block_with_the_fence_it_was_shown(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

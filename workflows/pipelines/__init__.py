@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
+import traceback
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, get_type_hints
 
 from temporalio import workflow
@@ -27,7 +29,7 @@ class Pipeline:
     input: type[RunInput]
     result: type[RunResult]
     summary: str
-    """The first sentence of the workflow's docstring."""
+    """The first paragraph of the workflow's docstring, on one line."""
 
 
 def discover() -> dict[str, Pipeline]:
@@ -42,8 +44,13 @@ def discover() -> dict[str, Pipeline]:
 
 
 def _read(module_name: str) -> Pipeline:
-    module = importlib.import_module(module_name)
     file = module_name.rpartition(".")[2] + ".py"
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:
+        line = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{Path(line.filename).name}, line {line.lineno}"
+        raise NotAPipeline(f"{file}: cannot be imported: {type(error).__name__}: {error} ({where})") from error
     defined = [
         (each, definition)
         for _, each in inspect.getmembers(module, inspect.isclass)
@@ -52,7 +59,10 @@ def _read(module_name: str) -> Pipeline:
     if len(defined) != 1:
         raise NotAPipeline(f"{file}: a pipeline file defines exactly one @workflow.defn class, not {len(defined)}")
     found, definition = defined[0]
-    hints = get_type_hints(definition.run_fn)
+    try:
+        hints = get_type_hints(definition.run_fn)
+    except NameError as error:
+        raise NotAPipeline(f"{file}: run() has an annotation that cannot be resolved: {error}") from error
     report = hints.pop("return", None)
     inputs = [hint for hint in hints.values() if inspect.isclass(hint) and issubclass(hint, RunInput)]
     if len(inputs) != 1 or len(hints) != 1:

@@ -1,0 +1,27 @@
+"""`--help` must answer at once, so importing this package loads nothing heavy."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from hosting.home import PROJECT
+
+MODULES = sorted(f"hosting.{file.stem}" for file in (PROJECT / "hosting").glob("*.py") if file.stem != "__init__")
+
+
+@pytest.mark.parametrize(
+    ("modules", "forbidden"),
+    [
+        (MODULES, {"anthropic", "temporalio", "pydantic", "rich", "activities", "console", "simulator"}),
+        (["hosting.home", "hosting.errors"], {"asyncio", "psutil", "filelock"}),
+    ],
+    ids=["all", "home"],
+)
+def test_importing_loads_nothing_heavy(modules: list[str], forbidden: set[str]) -> None:
+    """The SDKs are loaded where a connection is made; the home needs nearly nothing."""
+    code = f"import sys, {', '.join(modules)}; print(*({forbidden!r} & set(sys.modules)))"
+    said = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert said.stdout.split() == []
