@@ -37,8 +37,17 @@ PLAIN_WIDTH = 200
 
 def notes() -> Console:
     """Standard error, where everything goes that is not the result."""
-    console = Console(stderr=True)
-    return console if console.is_terminal else Console(stderr=True, width=PLAIN_WIDTH)
+    return _console(stderr=True)
+
+
+def page() -> Console:
+    """Standard output, for what a command was asked to show."""
+    return _console(stderr=False)
+
+
+def _console(stderr: bool) -> Console:
+    console = Console(stderr=stderr)
+    return console if console.is_terminal else Console(stderr=stderr, width=PLAIN_WIDTH)
 
 
 class Progress(Protocol):
@@ -183,7 +192,11 @@ def tokens(usage: Usage) -> int:
 
 def dollars(amount: float | None) -> str:
     """Money for people; small sums keep the digits that matter."""
-    return "cost unknown" if amount is None else f"${amount:.4f}" if amount < 1 else f"${amount:.2f}"
+    if amount is None:
+        return "cost unknown"
+    if 0 < amount < 0.0001:
+        return "under $0.0001"
+    return f"${amount:.4f}" if amount < 1 else f"${amount:.2f}"
 
 
 def seconds(length: timedelta) -> str:

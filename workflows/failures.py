@@ -57,21 +57,21 @@ class Meaning:
 
 
 FAILURES: dict[FailureKind, Meaning] = {
-    "overloaded": Meaning(True, True, "the API is overloaded or failing; start the run again later"),
+    "overloaded": Meaning(True, True, "start the run again later"),
     "transport": Meaning(True, True, "check the network and ANTHROPIC_BASE_URL"),
-    "timeout": Meaning(True, True, "the API accepted the call and went silent; start the run again later"),
+    "timeout": Meaning(True, True, "start the run again later"),
     "conflict": Meaning(True, True, "start the run again"),
-    "throttled": Meaning(True, False, "the rate limit is used up; lower the load or raise the limit"),
+    "throttled": Meaning(True, False, "lower the load or raise the rate limit"),
     "spend": Meaning(False, False, "raise the spend limit or settle billing with the provider"),
     "credentials": Meaning(False, False, "set a valid ANTHROPIC_API_KEY for the worker"),
-    "request": Meaning(False, False, "the API refuses this request as it is; check the model's name and the input"),
-    "circuit_open": Meaning(False, False, "the circuit is open; wait until it closes"),
-    "answer_unusable": Meaning(False, False, "the model's answer could not be used; try another model"),
-    "refused": Meaning(False, False, "the model declined; rephrase the task"),
-    "truncated": Meaning(False, False, "the answer did not fit its token limit; ask for less at once"),
+    "request": Meaning(False, False, "check the model's name and the input"),
+    "circuit_open": Meaning(False, False, "wait until the circuit closes"),
+    "answer_unusable": Meaning(False, False, "try another model"),
+    "refused": Meaning(False, False, "rephrase the task"),
+    "truncated": Meaning(False, False, "ask for less at once"),
     "budget_exceeded": Meaning(False, False, "raise the budget"),
     "deadline": Meaning(False, False, "allow a later deadline"),
-    "our_bug": Meaning(False, False, "this is a defect in Breakwater or in the pipeline; please report it"),
+    "our_bug": Meaning(False, False, "report it: it is a defect in Breakwater or in the pipeline"),
     "cancelled": Meaning(False, False, "start a new run when you are ready"),
 }
 """Every kind has exactly one meaning; a test walks the Literal to prove it."""

@@ -9,14 +9,13 @@ from typing import Any
 
 import click
 from pydantic_core import to_jsonable_python
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 from temporalio.client import WorkflowExecution
 
 from console.errors import Exit
 from console.follow import snapshot
-from console.render import SIMULATED, dollars, notes, seconds, table, tokens
+from console.render import SIMULATED, dollars, notes, page, seconds, table, tokens
 from console.runs import find
 from console.session import session
 from workflows.contracts import COST_ATTRIBUTE, PIPELINE_ATTRIBUTE, STATUS_ATTRIBUTE, WORKFLOW_QUEUE
@@ -33,7 +32,7 @@ _STATUS_COLOURS = {
 
 async def list_runs(limit: int, as_json: bool) -> Exit:
     """The pipelines, then the latest runs."""
-    out, said = Console(), notes()
+    out, said = page(), notes()
     pipelines = discover()
     async with session(lambda line: said.print(line, style="dim", markup=False, soft_wrap=True), worker=False) as here:
         query = f'TaskQueue = "{WORKFLOW_QUEUE}"'
@@ -65,7 +64,7 @@ async def list_runs(limit: int, as_json: bool) -> Exit:
 
 async def show_run(id: str, as_json: bool) -> Exit:
     """One run: where it stands and what each call did."""
-    out, said = Console(), notes()
+    out, said = page(), notes()
     async with session(lambda line: said.print(line, style="dim", markup=False, soft_wrap=True), worker=False) as here:
         handle, description = await find(here.client, id)
         view = await snapshot(handle)
