@@ -6,15 +6,13 @@ that `--help` answers at once.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
-from collections.abc import Coroutine, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import click
 
-from console.errors import Exit, Stop
+from console.errors import Exit, Stop, finish
 from hosting.errors import HostingError, Unreachable
 
 
@@ -67,7 +65,7 @@ def list_(limit: int, as_json: bool) -> None:
     """Show the pipelines and the recent runs."""
     from console.commands.inspect import list_runs
 
-    _finish(list_runs(limit, as_json))
+    finish(list_runs(limit, as_json))
 
 
 @starter.command()
@@ -77,7 +75,7 @@ def show(id: str, as_json: bool) -> None:
     """Show a run as it is now: its calls, attempts, tokens, cost, and what is pending and why."""
     from console.commands.inspect import show_run
 
-    _finish(show_run(id, as_json))
+    finish(show_run(id, as_json))
 
 
 @starter.command()
@@ -86,7 +84,7 @@ def watch(id: str) -> None:
     """Watch a run until it ends; exits as `run` would."""
     from console.commands.run import watch_run
 
-    _finish(watch_run(id))
+    finish(watch_run(id))
 
 
 @starter.command()
@@ -96,7 +94,7 @@ def result(id: str, as_json: bool) -> None:
     """Wait for a run's end, print its result, and exit as `run` would."""
     from console.commands.run import result_of_run
 
-    _finish(result_of_run(id, as_json))
+    finish(result_of_run(id, as_json))
 
 
 @starter.command()
@@ -105,7 +103,7 @@ def cancel(id: str) -> None:
     """Cancel a run: calls under way are stopped, what was finished is kept."""
     from console.commands.run import cancel_run
 
-    _finish(cancel_run(id))
+    finish(cancel_run(id))
 
 
 @starter.command()
@@ -113,7 +111,7 @@ def up() -> None:
     """Keep the embedded server, its UI and a worker up until Ctrl-C."""
     from console.commands.services import keep_up
 
-    _finish(keep_up())
+    finish(keep_up())
 
 
 @starter.command()
@@ -121,12 +119,7 @@ def down() -> None:
     """Stop what was left running: worker, stand-in, embedded server. Runs are kept and go on later."""
     from console.commands.services import take_down
 
-    _finish(take_down())
-
-
-def _finish(command: Coroutine[Any, Any, Exit]) -> None:
-    """Run a command to its exit code."""
-    raise SystemExit(asyncio.run(command))
+    finish(take_down())
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Coroutine
 from enum import IntEnum
+from typing import Any, NoReturn
 
 
 class Exit(IntEnum):
@@ -26,3 +29,8 @@ class Stop(Exception):
     def __init__(self, message: str, code: Exit) -> None:
         super().__init__(message)
         self.code = code
+
+
+def finish(command: Coroutine[Any, Any, Exit]) -> NoReturn:
+    """Run a command to its end and leave with its exit code."""
+    raise SystemExit(asyncio.run(command))

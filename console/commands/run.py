@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 from temporalio.client import WorkflowExecutionDescription, WorkflowExecutionStatus
 
-from console.errors import Exit, Stop
+from console.errors import Exit, Stop, finish
 from console.follow import follow
 from console.options import parameters, positional, validated
 from console.render import ending, notes, progress
@@ -33,10 +33,8 @@ def command_for(pipeline: Pipeline) -> click.Command:
     """The complete command of a pipeline, made from its Input."""
 
     def start_it(run_id: str | None, detach: bool, keep_up: bool, as_json: bool, **values: Any) -> None:
-        from console.app import _finish
-
         input = cast(RunInput, validated(pipeline.input, values))
-        _finish(run_pipeline(pipeline, input, run_id, detach=detach, keep_up=keep_up, as_json=as_json))
+        finish(run_pipeline(pipeline, input, run_id, detach=detach, keep_up=keep_up, as_json=as_json))
 
     return click.Command(
         pipeline.name, params=[*parameters(pipeline.input), *COMMON], callback=start_it, help=pipeline.summary
