@@ -10,6 +10,12 @@ Reads the environment once, here and nowhere else:
     BREAKWATER_HOME                where the embedded server keeps its data (default: .breakwater beside this file)
     MAX_CONCURRENT_SUBAGENTS       model calls at once in this process (default 100)
     SUBAGENT_SILENCE_TIMEOUT       seconds without content after which a call counts as hung (default 60)
+    BREAKER_STORE                  where the circuits are: sqlite:///file, redis://…, rediss://… (default: in the home)
+    BREAKER_FAILURE_THRESHOLD      failures in a row that open a circuit (default 5)
+    BREAKER_FAILURE_RATE           share of failed calls in the window that opens it (default 0.5)
+    BREAKER_WINDOW                 calls the rate looks at (default 20)
+    BREAKER_RECOVERY_TIMEOUT       seconds an open circuit waits before it probes (default 60)
+    BREAKER_ON_STORE_LOSS          `local`: the same rules per process meanwhile; `deny`: no calls (default local)
     WORKER_GRACE_PERIOD            seconds that calls under way may take to finish at SIGTERM (default 30)
 
 SIGTERM or SIGINT drains: no new work is taken, calls under way finish within the grace period, the rest is retried
@@ -28,6 +34,7 @@ import sys
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from typing import Literal
 
 import click
 import structlog
@@ -37,13 +44,17 @@ from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 from temporalio.workflow import SandboxImportNotificationPolicy
 
+from activities.circuit.activity import CircuitWaits
+from activities.circuit.gate import Gate
+from activities.circuit.state import Policy
+from activities.circuit.store import StoreAddressInvalid, open_store
 from activities.claude import Claude, NoCredential, claude, needs_stand_in
 from activities.subagent import SubagentCalls
 from hosting.connection import connect
 from hosting.embedded import standing_in
 from hosting.errors import HostingError, Unreachable
 from hosting.home import Home
-from workflows.contracts import HEARTBEAT_EVERY, SILENCE, STAND_IN_MARK, SUBAGENT_QUEUE, WORKFLOW_QUEUE
+from workflows.contracts import CIRCUIT_QUEUE, HEARTBEAT_EVERY, SILENCE, STAND_IN_MARK, SUBAGENT_QUEUE, WORKFLOW_QUEUE
 from workflows.pipelines import NotAPipeline, discover
 
 PURE_MODULES = (
@@ -60,6 +71,8 @@ PURE_MODULES = (
 )
 """Loaded once and shared with the workflow sandbox: deterministic by rule, and checked to import nothing else."""
 
+MOST_WAITS = 10_000
+"""Waiting for a circuit costs a coroutine, not a slot: more than a server allows to be pending anyway."""
 STICKY_TIMEOUT = timedelta(seconds=1)
 """How long a run waits for the worker that has it in cache: after a kill -9, 3 s instead of 12 (measured)."""
 
@@ -74,6 +87,12 @@ class Settings(BaseModel):
     max_concurrent_subagents: int = Field(default=100, ge=1, le=10_000)
     subagent_silence_timeout: float = Field(default=SILENCE.total_seconds(), gt=0, le=3_600)
     worker_grace_period: float = Field(default=30, ge=0, le=86_400)
+    breaker_store: str | None = None
+    breaker_failure_threshold: int = Field(default=5, ge=1)
+    breaker_recovery_timeout: float = Field(default=60, gt=0, le=86_400)
+    breaker_failure_rate: float = Field(default=0.5, gt=0, le=1)
+    breaker_window: int = Field(default=20, ge=1, le=1_000)
+    breaker_on_store_loss: Literal["local", "deny"] = "local"
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> Settings:
@@ -86,8 +105,24 @@ class Settings(BaseModel):
             raise click.UsageError("; ".join(wrong)) from error
 
 
-def workers(client: Client, model: Claude, settings: Settings) -> list[Worker]:
-    """The two workers of this process: orchestrators on one queue, model calls on another."""
+def breaker(settings: Settings, home: Home, name: str) -> Gate:
+    """The circuits this process shares with every other that has the same store.
+
+    Raises StoreAddressInvalid if BREAKER_STORE is no address of one.
+    """
+    policy = Policy(
+        failure_threshold=settings.breaker_failure_threshold,
+        failure_rate=settings.breaker_failure_rate,
+        window=settings.breaker_window,
+        minimum_calls=min(Policy().minimum_calls, settings.breaker_window),
+        recovery_timeout=settings.breaker_recovery_timeout,
+    )
+    store = open_store(settings.breaker_store or home.breaker_store)
+    return Gate(store, policy, worker=name, on_store_loss=settings.breaker_on_store_loss)
+
+
+def workers(client: Client, model: Claude, gate: Gate, settings: Settings) -> list[Worker]:
+    """The workers of this process: orchestrators on one queue, model calls and waits for a circuit on their own."""
     grace = timedelta(seconds=settings.worker_grace_period)
     restrictions = SandboxRestrictions.default.with_passthrough_modules(*PURE_MODULES)
     orchestrators = Worker(
@@ -105,13 +140,21 @@ def workers(client: Client, model: Claude, settings: Settings) -> list[Worker]:
     calls = Worker(
         client,
         task_queue=SUBAGENT_QUEUE,
-        activities=[SubagentCalls(model).call_subagent],
+        activities=[SubagentCalls(model, gate).call_subagent],
         max_concurrent_activities=settings.max_concurrent_subagents,
         max_heartbeat_throttle_interval=HEARTBEAT_EVERY,
         default_heartbeat_throttle_interval=HEARTBEAT_EVERY,
         graceful_shutdown_timeout=grace,
     )
-    return [orchestrators, calls]
+    waits = Worker(
+        client,
+        task_queue=CIRCUIT_QUEUE,
+        activities=[CircuitWaits(gate).await_circuit],
+        max_concurrent_activities=MOST_WAITS,
+        max_heartbeat_throttle_interval=HEARTBEAT_EVERY,
+        default_heartbeat_throttle_interval=HEARTBEAT_EVERY,
+    )
+    return [orchestrators, calls, waits]
 
 
 async def serve(settings: Settings, exit_with_stdin: bool) -> None:
@@ -129,7 +172,9 @@ async def serve(settings: Settings, exit_with_stdin: bool) -> None:
         stand_in = await stack.enter_async_context(standing_in(home, on_event=say)) if simulated else None
         silence = timedelta(seconds=settings.subagent_silence_timeout)
         model = await stack.enter_async_context(claude(silence, stand_in))
-        for each in workers(connection.client, model, settings):
+        gate = breaker(settings, home, identity)
+        stack.push_async_callback(gate.close)
+        for each in workers(connection.client, model, gate, settings):
             await stack.enter_async_context(each)
         if simulated:
             log.warning("model.simulated", why="no credential is set: answers come from the local stand-in, not Claude")
@@ -190,7 +235,7 @@ def main(exit_with_stdin: bool) -> None:
     _log_to_stderr()
     try:
         asyncio.run(serve(Settings.read(os.environ), exit_with_stdin))
-    except (NoCredential, NotAPipeline, HostingError, click.UsageError) as error:
+    except (NoCredential, NotAPipeline, HostingError, StoreAddressInvalid, click.UsageError) as error:
         click.echo(f"worker.py: {error}", err=True)
         sys.exit(4 if isinstance(error, Unreachable) else 2)
 

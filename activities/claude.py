@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -81,8 +81,18 @@ class Claude:
         """Where calls go."""
         return str(self._client.base_url)
 
-    async def ask(self, call: SubagentCall, headers: Mapping[str, str], meter: Meter) -> None:
-        """Stream one answer into `meter`, until `message_stop`.
+    def circuit_of(self, model: str) -> str:
+        """The circuit a call belongs to: one for each endpoint and model."""
+        return f"{self._client.base_url.netloc.decode()} {model}"
+
+    async def ask(
+        self,
+        call: SubagentCall,
+        headers: Mapping[str, str],
+        meter: Meter,
+        answering: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        """Stream one answer into `meter`, until `message_stop`; `answering` is awaited at the first content event.
 
         Raises whatever the SDK raises, NoCredential, StreamEnded, StreamBroken or StreamSilent; `meter` keeps what
         had come.
@@ -114,6 +124,9 @@ class Claude:
                     complete = _take(event, meter)
                 except (AttributeError, TypeError, ValueError) as error:
                     raise StreamBroken(f"an event of the response has an unknown form: {event.type}") from error
+                if answering is not None and meter.phase == "answering":
+                    await answering()
+                    answering = None
                 if complete:
                     return
         raise StreamEnded("the response ended before it was complete")

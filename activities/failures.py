@@ -22,7 +22,7 @@ from pydantic import ValidationError
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.claude import SIMULATOR_HEADER, Meter, NoCredential, StreamBroken, StreamEnded, StreamSilent
-from workflows.contracts import CALL_RETRY, CallFailure, Usage
+from workflows.contracts import CALL_RETRY, CIRCUIT_OPEN_ERROR, CallFailure, Usage
 from workflows.failures import FAILURES, FailureKind
 
 BY_CODE: dict[str, FailureKind] = {
@@ -128,6 +128,15 @@ def _classify_status(error: anthropic.APIStatusError) -> FailureKind:
     return "overloaded"
 
 
+UNREACHABLE = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
+
+
+def is_unreachable(error: BaseException) -> bool:
+    """No connection was made at all (DNS, connect, pool): perhaps our own fault, so one worker's word is not enough."""
+    cause = error.__cause__ if isinstance(error, anthropic.APIConnectionError) else error
+    return isinstance(cause, UNREACHABLE)
+
+
 def describe(error: BaseException, *, attempt: int, meter: Meter, billed: Usage) -> CallFailure:
     """Everything worth keeping about a failed attempt: it travels in the history as the error's details."""
     kind = classify(error)
@@ -151,6 +160,19 @@ def describe(error: BaseException, *, attempt: int, meter: Meter, billed: Usage)
             }
         )
     return failure
+
+
+class CircuitOpenError(ApplicationError):
+    """No call is made: the circuit is open. Temporal's own retries stop at it; the run decides what happens next."""
+
+    def __init__(self, failure: CallFailure) -> None:
+        super().__init__(
+            failure.message,
+            failure,
+            type=CIRCUIT_OPEN_ERROR,
+            non_retryable=True,
+            category=ApplicationErrorCategory.BENIGN,
+        )
 
 
 def as_application_error(failure: CallFailure) -> ApplicationError:

@@ -14,8 +14,11 @@ from time import monotonic
 
 from temporalio import activity
 
+from activities.circuit.gate import CircuitOpen, Gate
+from activities.circuit.state import Permit
+from activities.circuit.ticket import Ticket
 from activities.claude import Claude, Meter
-from activities.failures import as_application_error, describe
+from activities.failures import CircuitOpenError, as_application_error, describe, is_unreachable
 from workflows.contracts import (
     CALL_SUBAGENT,
     HEARTBEAT_EVERY,
@@ -25,13 +28,15 @@ from workflows.contracts import (
     SubagentCall,
     Usage,
 )
+from workflows.failures import FAILURES
 
 
 class SubagentCalls:
     """The activity of calling a subagent, with the process's one client."""
 
-    def __init__(self, claude: Claude) -> None:
+    def __init__(self, claude: Claude, gate: Gate) -> None:
         self._claude = claude
+        self._gate = gate
 
     @activity.defn(name=CALL_SUBAGENT)
     async def call_subagent(self, call: SubagentCall) -> CallOutcome:
@@ -48,10 +53,12 @@ class SubagentCalls:
                 )
             )
         meter = Meter()
+        ticket = await self._enter(call, before)
         started, clock = datetime.now(UTC), monotonic()
         try:
-            async with _heartbeats(meter, before):
-                await self._claude.ask(call, _headers(call), meter)
+            async with _heartbeats(meter, before, ticket):
+                await self._claude.ask(call, _headers(call), meter, ticket.answering)
+            await ticket.succeeded()
         except asyncio.CancelledError:
             details = activity.cancellation_details()
             if details is None or not details.cancel_requested:
@@ -67,10 +74,13 @@ class SubagentCalls:
             raise as_application_error(failure) from None
         except Exception as error:  # noqa: BLE001 - classified, whatever it is; a defect is named as one
             failure = describe(error, attempt=info.attempt, meter=meter, billed=before + meter.usage)
+            await _tell(ticket, failure, error)
             activity.logger.warning(
                 "call.failed", extra={"agent": call.agent, "kind": failure.kind, "why": failure.message}
             )
             raise as_application_error(failure) from None
+        finally:
+            await ticket.give_back()
         return CallOutcome(
             text=meter.whole_text(),
             stop_reason=meter.stop_reason or "",
@@ -82,6 +92,34 @@ class SubagentCalls:
             started_at=started,
             duration=timedelta(seconds=monotonic() - clock),
         )
+
+    async def _enter(self, call: SubagentCall, before: Usage) -> Ticket:
+        """A permit for this attempt. Raises CircuitOpenError, having sent nothing, if there is none."""
+        info = activity.info()
+        key = self._claude.circuit_of(call.model)
+        if call.permit is not None and info.attempt == 1:
+            return self._gate.adopt(key, Permit(call.permit.generation, call.permit.token, call.permit.at))
+        try:
+            return await self._gate.enter(key)
+        except CircuitOpen as denied:
+            failure = CallFailure(
+                kind="circuit_open",
+                message=str(denied),
+                circuit=key,
+                retry_at=None if denied.retry_at is None else datetime.fromtimestamp(denied.retry_at, UTC),
+                attempts=info.attempt - 1,
+                usage=before,
+            )
+            raise CircuitOpenError(failure) from None
+
+
+async def _tell(ticket: Ticket, failure: CallFailure, error: BaseException) -> None:
+    """The circuit's share of a failure: what counts, what pauses everybody, and what is none of its business."""
+    if failure.kind == "throttled":
+        await ticket.throttled(failure.retry_after.total_seconds() if failure.retry_after else None)
+    elif FAILURES[failure.kind].counts:
+        after = failure.retry_after.total_seconds() if failure.retry_after else None
+        await ticket.failed(unreachable=is_unreachable(error), retry_after=after)
 
 
 def _headers(call: SubagentCall) -> dict[str, str]:
@@ -101,9 +139,9 @@ def _billed_before() -> Usage:
 
 
 @asynccontextmanager
-async def _heartbeats(meter: Meter, before: Usage) -> AsyncIterator[None]:
-    """Heartbeat while the body runs, from the same loop, so that a stuck process falls silent; once more at its end,
-    so that the next attempt knows what this one used."""
+async def _heartbeats(meter: Meter, before: Usage, ticket: Ticket) -> AsyncIterator[None]:
+    """Heartbeat, to Temporal and to the circuit, while the body runs, from the same loop, so that a stuck process
+    falls silent; once more at its end, so that the next attempt knows what this one used."""
 
     def beat() -> None:
         activity.heartbeat(
@@ -118,6 +156,7 @@ async def _heartbeats(meter: Meter, before: Usage) -> AsyncIterator[None]:
     async def pulse() -> None:
         while True:
             beat()
+            await ticket.renew()
             await asyncio.sleep(HEARTBEAT_EVERY.total_seconds())
 
     pulsing = asyncio.create_task(pulse())

@@ -24,6 +24,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import perf_counter
 from uuid import uuid4
 
@@ -36,6 +37,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 import worker
 from activities.claude import Claude, Meter, claude
+from hosting.home import Home
 from hosting.temporal_server import server_settings, temporal_binary
 from simulator import ServerOptions, Simulator
 from workflows.contracts import SUBAGENT_QUEUE, WORKFLOW_QUEUE, RunReport, SubagentCall
@@ -132,8 +134,12 @@ async def bench() -> AsyncIterator[Bench]:
         simulator = await stack.enter_async_context(Simulator(ServerOptions()))
         model = await stack.enter_async_context(claude(timedelta(seconds=60), simulator.url))
         bare = BareActivities(model)
+        home = Home(Path(stack.enter_context(TemporaryDirectory())))
+        settings = worker.Settings()
+        gate = worker.breaker(settings, home, "benchmark")
+        stack.push_async_callback(gate.close)
         for each in (
-            *worker.workers(environment.client, model, worker.Settings()),
+            *worker.workers(environment.client, model, gate, settings),
             Worker(
                 environment.client,
                 task_queue=BENCH_QUEUE,

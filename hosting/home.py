@@ -44,6 +44,11 @@ class Home:
         return self.root / "stand-in.json"
 
     @property
+    def breaker_store(self) -> str:
+        """The circuits' store of this home's processes, as BREAKER_STORE names one."""
+        return f"sqlite:///{self.root / 'circuits.db'}"
+
+    @property
     def workers(self) -> Path:
         """One record for each worker that was started to outlive its starter."""
         return self.root / "workers"

@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 
 NAMESPACE = "default"
 """The one the embedded server has."""
+RETENTION = timedelta(days=30)
+"""How long the embedded server keeps a run after its end."""
 PAUSE = timedelta(milliseconds=20)
 """Between two looks: a port that will open has no event for us."""
 
@@ -37,6 +39,7 @@ async def ready(address: str, within: timedelta) -> str:
             client, version = await _answers(address)
             waiting_for = "the search attributes"
             await _searchable(client)
+            await _keep_long(client)
             return version
     except TimeoutError as error:
         raise Unreachable(
@@ -70,6 +73,18 @@ async def _answers(address: str) -> tuple[Client, str]:
         except (HostingError, RPCError):
             # Not answering yet, or not knowing its namespace yet: the deadline is the caller's.
             await asyncio.sleep(PAUSE.total_seconds())
+
+
+async def _keep_long(client: Client) -> None:
+    """Keep ended runs longer than the development server's one day: Friday's run is looked for on Monday."""
+    from google.protobuf.duration_pb2 import Duration
+    from temporalio.api.namespace.v1 import NamespaceConfig
+    from temporalio.api.workflowservice.v1 import UpdateNamespaceRequest
+
+    keep = Duration()
+    keep.FromTimedelta(RETENTION)
+    config = NamespaceConfig(workflow_execution_retention_ttl=keep)
+    await client.workflow_service.update_namespace(UpdateNamespaceRequest(namespace=NAMESPACE, config=config))
 
 
 async def _searchable(client: Client) -> None:

@@ -188,4 +188,7 @@ async def _ready(child: Child, within: timedelta) -> WorkerReady:
 
 def _too_early(child: Child, code: int) -> HostingError:
     log.warning("worker.did_not_start pid=%s of=%s log=%s", child.pid, ending(code), child.log)
-    return HostingError(child.last_words() if child.said() else f"the worker ended at once ({ending(code)})")
+    # Its own words are an error only if it ended by itself; before a signal they were about something else.
+    if code > 0 and child.said():
+        return HostingError(child.last_words())
+    return HostingError(f"the worker ended before it was ready ({ending(code)}); its log is {child.log}")

@@ -19,8 +19,14 @@ WORKFLOW_QUEUE = "breakwater"
 """Workflows run here."""
 SUBAGENT_QUEUE = "breakwater-subagents"
 """Model calls run here, apart, so that dispatch can be held without holding the orchestrators."""
+CIRCUIT_QUEUE = "breakwater-circuit"
+"""Waiting for an open circuit happens here, so that it never takes a slot a call could use."""
 CALL_SUBAGENT = "claude.call"
 """The activity type of one subagent call, as the Temporal UI's timeline shows it."""
+AWAIT_CIRCUIT = "circuit.wait"
+"""The activity type of waiting until an open circuit lets a call through."""
+CIRCUIT_OPEN_ERROR = "CircuitOpenError"
+"""The type of the ApplicationError that a denied call raises; nobody ever matches on its message."""
 
 STAND_IN_MARK = "(stand-in)"
 """In the identity of a worker whose answers come from the stand-in, so that nobody has to guess."""
@@ -50,6 +56,8 @@ HEARTBEAT_TIMEOUT = timedelta(seconds=10)
 """A dead worker is noticed after this; the next attempt starts 5-9 s after a kill -9 (measured)."""
 HEARTBEAT_EVERY = HEARTBEAT_TIMEOUT / 5
 """How often a call reports that it lives, and what it has used so far."""
+LONGEST_WAIT = timedelta(days=30)
+"""For an open circuit, when the run has no deadline of its own."""
 MAX_ATTEMPTS = 8
 CALL_RETRY = RetryPolicy(
     initial_interval=timedelta(seconds=1),
@@ -86,6 +94,37 @@ class Usage(Frozen):
         )
 
 
+class HandedPermit(Frozen):
+    """A probe's slot in a circuit that is recovering, handed from the one who waited to the call that uses it."""
+
+    generation: int
+    token: str
+    at: float
+    """Seconds on the store's clock."""
+
+
+class CircuitWait(Frozen):
+    """The input of one `circuit.wait` activity."""
+
+    key: str
+    """The circuit: endpoint and model."""
+    agent: str
+    model: str
+
+
+class CircuitWaiting(Frozen):
+    """What a waiting activity heartbeats: why, and until when if that is known."""
+
+    reason: str
+    until: datetime | None
+
+
+class CircuitPassage(Frozen):
+    """The circuit lets this caller through: freely, or as one of its probes."""
+
+    permit: HandedPermit | None
+
+
 class SubagentCall(Frozen):
     """The input of one `claude.call` activity: the exact words sent, so that a history can be read as it happened."""
 
@@ -100,6 +139,8 @@ class SubagentCall(Frozen):
     answer_schema: dict[str, Any]
     """JSON schema of the answer."""
     max_tokens: int
+    permit: HandedPermit | None = None
+    """The probe's slot this call was let through with, for its first attempt."""
     capped: bool = False
     """The run has a dollar cap: no attempt may follow a billed one without a new reservation."""
 
@@ -143,6 +184,10 @@ class CallFailure(Frozen):
     http_status: int | None = None
     error_code: str | None = None
     retry_after: timedelta | None = None
+    circuit: str | None = None
+    """The circuit that denied the call."""
+    retry_at: datetime | None = None
+    """When it may let a call through; None if unknown (a probe is out, a person holds it)."""
     attempts: int = 1
     usage: Usage = Usage()
     simulated: bool = False

@@ -14,19 +14,25 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 from temporalio import workflow
+from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError, CancelledError, RetryState, TimeoutError, TimeoutType
 
 from workflows.answers import Unusable, judge
 from workflows.contracts import (
+    AWAIT_CIRCUIT,
     CALL_RETRY,
     CALL_SUBAGENT,
+    CIRCUIT_QUEUE,
     HEARTBEAT_TIMEOUT,
+    LONGEST_WAIT,
     MAX_ATTEMPTS,
     START_TO_CLOSE,
     SUBAGENT_QUEUE,
     CallFailure,
     CallOutcome,
     CallProgress,
+    CircuitPassage,
+    CircuitWait,
     Reply,
     SubagentCall,
     Usage,
@@ -101,10 +107,11 @@ class _Delegation:
         return self._reply(status="error", error_kind=kind, error_message=message)
 
     async def _attempt(self, call: SubagentCall, step: str) -> Any | Unusable:
-        """One activity, judged; another of the same words only when a capped run must reserve again."""
+        """One activity, judged; another of the same words only behind an open circuit, or to reserve again."""
+        made_before = self.attempts
         while True:
             try:
-                said = await self._schedule(call, step)
+                said = await self._schedule(call, step, MAX_ATTEMPTS - (self.attempts - made_before))
             except BoundExceeded as bound:
                 return Unusable("budget_exceeded", str(bound), "none")
             if isinstance(said, CallOutcome):
@@ -112,12 +119,49 @@ class _Delegation:
                 return judge(said, self.subagent.answer)
             if _being_cancelled():
                 raise asyncio.CancelledError(said.message)
-            if said.kind != "budget_exceeded" or self.attempts >= MAX_ATTEMPTS:
+            if said.kind == "circuit_open" and said.circuit and self.run.waits_for_circuit:
+                passage = await self._wait(said.circuit)
+                if isinstance(passage, CallFailure):
+                    return Unusable(passage.kind, passage.message, "none")
+                # The outage was waited out, not retried through: patience starts anew.
+                call, made_before = call.model_copy(update={"permit": passage.permit}), self.attempts
+            elif said.kind != "budget_exceeded" or self.attempts - made_before >= MAX_ATTEMPTS:
                 return Unusable(said.kind, said.message, "none")
 
-    async def _schedule(self, call: SubagentCall, step: str) -> CallOutcome | CallFailure:
+    async def _wait(self, circuit: str) -> CircuitPassage | CallFailure:
+        """One activity, however long the outage lasts, outside the subagents' slots."""
+        left = self._time_left()
+        try:
+            with self.run.waiting_for(self.agent, circuit):
+                passage: CircuitPassage = await workflow.execute_activity(
+                    AWAIT_CIRCUIT,
+                    CircuitWait(key=circuit, agent=self.agent, model=self.model),
+                    result_type=CircuitPassage,
+                    task_queue=CIRCUIT_QUEUE,
+                    activity_id=f"{self.agent}.circuit",
+                    summary=f"{self.agent} waits for the circuit of {self.model}",
+                    start_to_close_timeout=LONGEST_WAIT,
+                    schedule_to_close_timeout=left,
+                    heartbeat_timeout=HEARTBEAT_TIMEOUT,
+                    retry_policy=RetryPolicy(maximum_interval=HEARTBEAT_TIMEOUT),
+                    cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+                )
+                return passage
+        except ActivityError as error:
+            if _being_cancelled():
+                raise asyncio.CancelledError from error
+            cause = error.cause
+            if isinstance(cause, TimeoutError) and cause.type == TimeoutType.SCHEDULE_TO_CLOSE:
+                words = f"the run's deadline passed while the circuit of {self.model} was open"
+                return CallFailure(kind="deadline", message=words, attempts=0)
+            return CallFailure(kind="circuit_open", message=f"waiting for the circuit failed: {cause}", attempts=0)
+
+    def _time_left(self) -> timedelta | None:
+        return None if self.run.deadline is None else self.run.deadline - workflow.now()
+
+    async def _schedule(self, call: SubagentCall, step: str, attempts: int) -> CallOutcome | CallFailure:
         """Reserve, schedule, settle: however the activity ends, what it used is in the ledger."""
-        left = None if self.run.deadline is None else self.run.deadline - workflow.now()
+        left = self._time_left()
         if left is not None and left <= timedelta(0):
             return CallFailure(kind="deadline", message="the run's deadline has passed", attempts=0)
         ledger = self.run.ledger
@@ -134,7 +178,7 @@ class _Delegation:
                 start_to_close_timeout=START_TO_CLOSE,
                 schedule_to_close_timeout=left,
                 heartbeat_timeout=HEARTBEAT_TIMEOUT,
-                retry_policy=replace(CALL_RETRY, maximum_attempts=max(1, MAX_ATTEMPTS - self.attempts)),
+                retry_policy=replace(CALL_RETRY, maximum_attempts=attempts),
                 cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
             )
         except ActivityError as error:

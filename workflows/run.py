@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 from temporalio import workflow
@@ -18,6 +19,7 @@ from temporalio.common import SearchAttributeUpdate
 from temporalio.exceptions import ApplicationError, is_cancelled_exception
 
 from workflows.contracts import (
+    CIRCUIT_ATTRIBUTE,
     COST_ATTRIBUTE,
     PIPELINE_ATTRIBUTE,
     STATUS_ATTRIBUTE,
@@ -49,6 +51,9 @@ class RunInput(BaseModel):
         gt=0,
         le=1_000_000,
         description="Spend at most this many dollars; stop before passing it.",
+    )
+    on_open_circuit: Literal["wait", "fail"] = Field(
+        default="wait", description="While the API is down: wait for as long as it takes, or end with an error at once."
     )
     deadline: timedelta | None = Field(
         default=None,
@@ -114,12 +119,14 @@ class Run(Generic[ResultT]):
         self.deadline: datetime | None = None
         if input.deadline is not None:
             self.deadline = info.workflow_start_time + input.deadline
+        self.waits_for_circuit = input.on_open_circuit == "wait"
         self.replies: list[Reply[Any]] = []
         self._roles: Counter[str] = Counter()
         self._models: dict[str, str] = {
             name.removesuffix("_model"): value for name, value in input if name.endswith("_model") and value
         }
         self._stage = "starting"
+        self._waiting: dict[str, str] = {}
         self._kept: ResultT | None = None
         self._ended: RunReport[ResultT] | None = None
         self._searchable = info.typed_search_attributes.get(PIPELINE_ATTRIBUTE) is not None
@@ -142,6 +149,15 @@ class Run(Generic[ResultT]):
         """Keep a reply for the report and show it in the current details."""
         self.replies.append(reply)
         self.at(self._stage)
+
+    @contextmanager
+    def waiting_for(self, agent: str, circuit: str) -> Iterator[None]:
+        """Show, for as long as the block lasts, that `agent` waits for an open circuit."""
+        self._waits(lambda: self._waiting.update({agent: circuit}))
+        try:
+            yield
+        finally:
+            self._waits(lambda: self._waiting.pop(agent))
 
     # --- what a story tells -------------------------------------------------------------------------------------
 
@@ -185,6 +201,13 @@ class Run(Generic[ResultT]):
         """The report as it stands: final once the run has ended, `running` before."""
         return self._ended or self._report("running", Outcome("running", False, self._kept))
 
+    def _waits(self, change: Callable[[], object]) -> None:
+        before = bool(self._waiting)
+        change()
+        self.at(self._stage)
+        if self._searchable and before != bool(self._waiting):
+            workflow.upsert_search_attributes([CIRCUIT_ATTRIBUTE.value_set("open" if self._waiting else "closed")])
+
     # --- how it is put --------------------------------------------------------------------------------------------
 
     def _stopped_by(self, reply: Reply[Any]) -> Outcome[ResultT]:
@@ -223,6 +246,8 @@ class Run(Generic[ResultT]):
         cost = self.ledger.cost_usd
         spent = "cost unknown" if cost is None else f"${cost:.4f}"
         lines = [f"**{self._stage}** · {len(self.replies)} replies · {spent}"]
+        for agent, circuit in self._waiting.items():
+            lines.append(f"\n**{agent} waits: the circuit of {circuit} is open.** Nothing is asked of it meanwhile.")
         if any(reply.simulated for reply in self.replies):
             lines.append("\n_Simulated: answers come from the local stand-in, not from a model._")
         if self.replies:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from tempfile import TemporaryDirectory
 from typing import cast
 
 import pytest
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import ActivityEnvironment
 
+from activities.circuit.gate import Gate
+from activities.circuit.store import open_store
 from activities.claude import Claude, Meter
 from activities.subagent import SubagentCalls
 from workflows.contracts import CallOutcome, SubagentCall
@@ -20,7 +23,13 @@ class Speaker:
     def __init__(self, *pieces: str) -> None:
         self.pieces = pieces
 
-    async def ask(self, call: SubagentCall, headers: Mapping[str, str], meter: Meter) -> None:
+    def circuit_of(self, model: str) -> str:
+        """Any circuit will do."""
+        return f"speaker {model}"
+
+    async def ask(
+        self, call: SubagentCall, headers: Mapping[str, str], meter: Meter, answering: Callable[[], Awaitable[None]]
+    ) -> None:
         """Fill the meter as a stream would."""
         meter.text.extend(self.pieces)
         meter.stop_reason = "end_turn"
@@ -37,8 +46,12 @@ async def outcome(*pieces: str) -> CallOutcome:
         answer_schema={},
         max_tokens=10,
     )
-    calls = SubagentCalls(cast(Claude, Speaker(*pieces)))
-    return await ActivityEnvironment().run(calls.call_subagent, call)
+    with TemporaryDirectory() as folder:
+        gate = Gate(open_store(f"sqlite:///{folder}/circuits.db"), worker="test")
+        calls = SubagentCalls(cast(Claude, Speaker(*pieces)), gate)
+        said = await ActivityEnvironment().run(calls.call_subagent, call)
+        await gate.close()
+        return said
 
 
 async def test_pieces_of_text_are_joined_as_they_are() -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from hosting import ports
 from hosting.home import HOME_VARIABLE, PROJECT, Home
 from hosting.process import Record
 from hosting.temporal_server import ServerInfo, ensure_server
@@ -26,6 +27,12 @@ def plain(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         if name.startswith(CLEARED):
             monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+
+
+@pytest.fixture(autouse=True)
+def unusual_ports(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other ports than everybody's: a server that comes back must find its own free, whoever else runs here."""
+    monkeypatch.setattr(ports, "USUAL", (ports._any_free(set()), ports._any_free(set())))
 
 
 @pytest.fixture

@@ -25,3 +25,12 @@ def test_importing_loads_nothing_heavy(modules: list[str], forbidden: set[str]) 
     code = f"import sys, {', '.join(modules)}; print(*({forbidden!r} & set(sys.modules)))"
     said = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
     assert said.stdout.split() == []
+
+
+def test_facts_are_not_printed_where_nobody_asked_for_logs() -> None:
+    """A person at the CLI gets messages, not log lines; a worker that has configured logging gets both."""
+    code = "import logging, hosting.process; logging.getLogger('hosting.process').error('temporal.died'); "
+    for setup, said in (("", ""), ("logging.basicConfig(format='%(message)s'); ", "temporal.died\n")):
+        program = [sys.executable, "-c", code.replace("; ", f"; {setup}", 1)]
+        done = subprocess.run(program, cwd=PROJECT, capture_output=True, text=True, check=True)
+        assert (done.stdout, done.stderr) == ("", said)

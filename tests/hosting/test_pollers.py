@@ -87,18 +87,14 @@ async def queue(shared_server: ServerInfo, shared_home: Home, request: pytest.Fi
     return Queue(client, shared_home, shared_server.address, request.node.name)
 
 
-@pytest.mark.parametrize("interval", ["timedelta(seconds=1)", "None"], ids=["reports", "is silent"])
-async def test_a_worker_is_there_from_its_start_to_its_end(queue: Queue, interval: str) -> None:
-    """An empty queue has nobody; one that reports is gone as soon as it begins to leave."""
+async def test_a_worker_is_there_from_its_start_to_its_end(queue: Queue) -> None:
+    """An empty queue has nobody; whoever leaves is gone as soon as it has said so."""
     assert await pollers(queue.client, queue.name) == []
-    worker = await queue.worker(interval)
+    worker = await queue.worker()
     assert await pollers(queue.client, queue.name) == [identity(worker)]
-    if interval != "None":
-        worker.send_signal(signal.SIGTERM)
-        await worker.communicate()
-        assert await pollers(queue.client, queue.name) == []
-    else:
-        await killed(worker)
+    worker.send_signal(signal.SIGTERM)
+    await worker.communicate()
+    assert await pollers(queue.client, queue.name) == []
 
 
 @pytest.mark.parametrize("interval", ["timedelta(seconds=1)", "None"], ids=["reports", "is silent"])
@@ -113,7 +109,7 @@ async def test_a_killed_worker_elsewhere_is_gone_when_its_reports_are(
     queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One and a half intervals and some slack; its last poll is no proof of life."""
-    monkeypatch.setattr(module, "POLL", timedelta(seconds=2))
+    monkeypatch.setattr(module, "POLL", timedelta(seconds=1))
     monkeypatch.setattr(module, "SLACK", timedelta(seconds=0.5))
     worker = await queue.worker()
     await killed(worker)
@@ -149,16 +145,18 @@ def test_a_report_counts_for_one_and_a_half_intervals(
     assert module._is_alive(report, on_this_machine=False) is alive
 
 
-async def test_a_server_that_knows_no_reports_is_asked_for_polls(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An older one: whoever has polled within a minute counts."""
+async def test_on_a_server_that_knows_no_reports_polls_count(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An older one: whoever has polled within a minute is there."""
 
     async def unknown(*_: object) -> None:
         raise RPCError("unknown method", RPCStatusCode.UNIMPLEMENTED, b"")
 
-    worker = await queue.worker()
+    async def polling(*_: object) -> set[str]:
+        return {"somebody"}
+
     monkeypatch.setattr(module, "_reports", unknown)
-    assert await pollers(queue.client, queue.name) == [identity(worker)]
-    await killed(worker)
+    monkeypatch.setattr(module, "_polling", polling)
+    assert await pollers(queue.client, queue.name) == ["somebody"]
 
 
 async def test_a_server_that_does_not_answer_is_unreachable(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:

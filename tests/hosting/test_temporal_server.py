@@ -168,7 +168,9 @@ async def test_one_that_does_not_answer_is_replaced(home: Home, monkeypatch: pyt
     monkeypatch.setattr(temporal_server, "HEALTHY", timedelta(milliseconds=300))
     monkeypatch.setattr(temporal_server, "SERVER_GRACE", timedelta(milliseconds=100))
     before = await ensure_server(home)
-    psutil.Process(before.pid).suspend()
+    server = psutil.Process(before.pid)
+    server.suspend()
+    await until(lambda: server.status() == psutil.STATUS_STOPPED, "every thread of it to stop")
     after = await ensure_server(home)
     assert (after.pid != before.pid, after.address) == (True, before.address)
 

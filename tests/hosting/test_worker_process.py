@@ -74,10 +74,19 @@ async def test_an_early_end_is_its_last_line(home: Home) -> None:
         await worker.supervise()
 
 
-async def test_an_early_end_without_a_word_says_how_it_ended(home: Home) -> None:
-    """There must be something to go by."""
-    worker = WorkerProcess(home, program=program("raise SystemExit(7)"))
-    with pytest.raises(HostingError, match="exit code 7"):
+@pytest.mark.parametrize(
+    ("code", "how"),
+    [
+        ("raise SystemExit(7)", "exit code 7"),
+        (READY + "print('all is well', file=sys.stderr); os.kill(os.getpid(), signal.SIGKILL)", "SIGKILL"),
+    ],
+)
+async def test_an_early_end_without_a_reason_says_how_it_ended(home: Home, code: str, how: str) -> None:
+    """There must be something to go by; what was logged before a signal is not it."""
+    worker = WorkerProcess(home, program=program(code))
+    with pytest.raises(
+        HostingError, match=rf"^the worker ended before it was ready \({how}\); its log is .*worker\.log$"
+    ):
         await worker.ready()
 
 
@@ -92,7 +101,7 @@ async def test_one_that_is_never_ready_is_said_so(home: Home) -> None:
 
 async def test_another_line_is_quoted(home: Home) -> None:
     """Somebody printed where only one line belongs."""
-    worker = WorkerProcess(home, program=program("print('hello'); import sys; sys.stdin.read()"))
+    worker = WorkerProcess(home, program=program("print('hello', flush=True); import sys; sys.stdin.read()"))
     with pytest.raises(HostingError, match=r"said b'hello\\n' instead of being ready"):
         await worker.ready()
     await worker.stop()

@@ -18,6 +18,7 @@ from temporalio.testing import WorkflowEnvironment
 
 import worker
 from activities.claude import claude
+from hosting.home import Home
 from hosting.temporal_server import server_settings, temporal_binary
 from simulator import Entry, ServerOptions, Simulator
 from workflows.contracts import WORKFLOW_QUEUE, RunReport
@@ -74,7 +75,7 @@ async def report_of(handle: WorkflowHandle[Any, RunReport[Result]]) -> RunReport
 
 
 @pytest.fixture(scope="session")
-async def bench() -> AsyncIterator[Bench]:
+async def bench(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bench]:
     """One server, one stand-in, one worker for the whole session."""
     async with AsyncExitStack() as stack:
         environment = await stack.enter_async_context(
@@ -86,7 +87,11 @@ async def bench() -> AsyncIterator[Bench]:
         )
         simulator = await stack.enter_async_context(Simulator(ServerOptions(journal_texts=True)))
         model = await stack.enter_async_context(claude(SILENCE, simulator.url))
-        for each in worker.workers(environment.client, model, worker.Settings(worker_grace_period=0)):
+        # Tests of every failure share this worker, so its circuit must not open: it has tests of its own.
+        settings = worker.Settings(worker_grace_period=0, breaker_failure_threshold=10_000, breaker_failure_rate=1)
+        gate = worker.breaker(settings, Home(tmp_path_factory.mktemp("home")), "tests")
+        stack.push_async_callback(gate.close)
+        for each in worker.workers(environment.client, model, gate, settings):
             await stack.enter_async_context(each)
         yield Bench(environment.client, simulator)
 
