@@ -16,6 +16,7 @@ Reads the environment once, here and nowhere else:
     BREAKER_WINDOW                 calls the rate looks at (default 20)
     BREAKER_RECOVERY_TIMEOUT       seconds an open circuit waits before it probes (default 60)
     BREAKER_ON_STORE_LOSS          `local`: the same rules per process meanwhile; `deny`: no calls (default local)
+    METRICS_ADDRESS                host:port where Prometheus metrics are served (default: not served)
     WORKER_GRACE_PERIOD            seconds that calls under way may take to finish at SIGTERM (default 30)
 
 SIGTERM or SIGINT drains: no new work is taken, calls under way finish within the grace period, the rest is retried
@@ -40,12 +41,14 @@ import click
 import structlog
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from temporalio.client import Client
+from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 from temporalio.workflow import SandboxImportNotificationPolicy
 
 from activities.circuit.activity import CircuitWaits
 from activities.circuit.gate import Gate
+from activities.circuit.link import log_event
 from activities.circuit.state import Policy
 from activities.circuit.store import StoreAddressInvalid, open_store
 from activities.claude import Claude, NoCredential, claude, needs_stand_in
@@ -71,6 +74,8 @@ PURE_MODULES = (
 )
 """Loaded once and shared with the workflow sandbox: deterministic by rule, and checked to import nothing else."""
 
+WORKER_HEARTBEAT = timedelta(seconds=5)
+"""How often this worker reports to the server; `starter.py` believes it gone after one and a half of these."""
 MOST_WAITS = 10_000
 """Waiting for a circuit costs a coroutine, not a slot: more than a server allows to be pending anyway."""
 STICKY_TIMEOUT = timedelta(seconds=1)
@@ -87,6 +92,7 @@ class Settings(BaseModel):
     max_concurrent_subagents: int = Field(default=100, ge=1, le=10_000)
     subagent_silence_timeout: float = Field(default=SILENCE.total_seconds(), gt=0, le=3_600)
     worker_grace_period: float = Field(default=30, ge=0, le=86_400)
+    metrics_address: str | None = Field(default=None, pattern=r"^(127\.0\.0\.1|0\.0\.0\.0|localhost|\[::1?\]):\d{1,5}$")
     breaker_store: str | None = None
     breaker_failure_threshold: int = Field(default=5, ge=1)
     breaker_recovery_timeout: float = Field(default=60, gt=0, le=86_400)
@@ -117,8 +123,25 @@ def breaker(settings: Settings, home: Home, name: str) -> Gate:
         minimum_calls=min(Policy().minimum_calls, settings.breaker_window),
         recovery_timeout=settings.breaker_recovery_timeout,
     )
+    if settings.breaker_store is None:
+        home.prepare()
     store = open_store(settings.breaker_store or home.breaker_store)
-    return Gate(store, policy, worker=name, on_store_loss=settings.breaker_on_store_loss)
+    return Gate(store, policy, worker=name, on_store_loss=settings.breaker_on_store_loss, report=_transition)
+
+
+def _transition(event: str, fields: Mapping[str, object]) -> None:
+    """An event of a circuit: logged by the one process that caused it, and counted."""
+    log_event(event, fields)
+    counter = Runtime.default().metric_meter.create_counter("breakwater_circuit_transitions")
+    counter.add(1, {"event": event, "circuit": str(fields.get("key", ""))})
+
+
+def _measured(settings: Settings) -> None:
+    """Serve metrics if asked to, and tell the server often who works here, so that a dead worker is soon known."""
+    metrics = PrometheusConfig(bind_address=settings.metrics_address) if settings.metrics_address else None
+    Runtime.set_default(
+        Runtime(telemetry=TelemetryConfig(metrics=metrics), worker_heartbeat_interval=WORKER_HEARTBEAT),
+    )
 
 
 def workers(client: Client, model: Claude, gate: Gate, settings: Settings) -> list[Worker]:
@@ -234,7 +257,9 @@ def main(exit_with_stdin: bool) -> None:
     """Run a Breakwater worker until SIGTERM or SIGINT."""
     _log_to_stderr()
     try:
-        asyncio.run(serve(Settings.read(os.environ), exit_with_stdin))
+        settings = Settings.read(os.environ)
+        _measured(settings)
+        asyncio.run(serve(settings, exit_with_stdin))
     except (NoCredential, NotAPipeline, HostingError, StoreAddressInvalid, click.UsageError) as error:
         click.echo(f"worker.py: {error}", err=True)
         sys.exit(4 if isinstance(error, Unreachable) else 2)

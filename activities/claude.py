@@ -72,8 +72,10 @@ class Meter:
 class Claude:
     """One client for the whole process; close it at shutdown. SDK retries are off: Temporal owns them."""
 
-    def __init__(self, client: anthropic.AsyncAnthropic, silence: timedelta) -> None:
+    def __init__(self, client: anthropic.AsyncAnthropic, silence: timedelta, name: str | None = None) -> None:
+        """`name` is what the endpoint is called among the circuits; its host by default."""
         self._client = client
+        self._name = name or client.base_url.netloc.decode()
         self._silence = silence.total_seconds()
 
     @property
@@ -83,7 +85,7 @@ class Claude:
 
     def circuit_of(self, model: str) -> str:
         """The circuit a call belongs to: one for each endpoint and model."""
-        return f"{self._client.base_url.netloc.decode()} {model}"
+        return f"{self._name} {model}"
 
     async def ask(
         self,
@@ -215,4 +217,5 @@ async def claude(silence: timedelta, stand_in_url: str | None = None) -> AsyncIt
     else:
         client = anthropic.AsyncAnthropic(api_key="stand-in", base_url=stand_in_url, max_retries=0, http_client=http)
     async with client:
-        yield Claude(client, silence)
+        # The stand-in's port changes from start to start; its circuits are the same ones.
+        yield Claude(client, silence, None if stand_in_url is None else "stand-in")

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 
+import structlog
 from temporalio import activity
 
 from activities.circuit.gate import CircuitOpen, Gate
@@ -29,6 +30,8 @@ from workflows.contracts import (
     Usage,
 )
 from workflows.failures import FAILURES
+
+log = structlog.get_logger("call")
 
 
 class SubagentCalls:
@@ -75,8 +78,13 @@ class SubagentCalls:
         except Exception as error:  # noqa: BLE001 - classified, whatever it is; a defect is named as one
             failure = describe(error, attempt=info.attempt, meter=meter, billed=before + meter.usage)
             await _tell(ticket, failure, error)
-            activity.logger.warning(
-                "call.failed", extra={"agent": call.agent, "kind": failure.kind, "why": failure.message}
+            log.warning(
+                "call.failed",
+                run=info.workflow_id,
+                agent=call.agent,
+                attempt=info.attempt,
+                kind=failure.kind,
+                why=failure.message,
             )
             raise as_application_error(failure) from None
         finally:
@@ -99,9 +107,14 @@ class SubagentCalls:
         key = self._claude.circuit_of(call.model)
         if call.permit is not None and info.attempt == 1:
             return self._gate.adopt(key, Permit(call.permit.generation, call.permit.token, call.permit.at))
+        metrics = activity.metric_meter().with_additional_attributes({"circuit": key})
         try:
-            return await self._gate.enter(key)
+            ticket = await self._gate.enter(key)
+            if ticket.probe:
+                metrics.create_counter("breakwater_circuit_probes").add(1)
+            return ticket
         except CircuitOpen as denied:
+            metrics.create_counter("breakwater_circuit_denials").add(1)
             failure = CallFailure(
                 kind="circuit_open",
                 message=str(denied),

@@ -34,10 +34,18 @@ class CircuitWaits:
 
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
+        self._waiters = 0
 
     @activity.defn(name=AWAIT_CIRCUIT)
     async def await_circuit(self, wait: CircuitWait) -> CircuitPassage:
         """Return when a call may be made, with the probe's slot if it is to be one."""
+        self._count(+1)
+        try:
+            return await self._let_through(wait)
+        finally:
+            self._count(-1)
+
+    async def _let_through(self, wait: CircuitWait) -> CircuitPassage:
         waited = False
         while True:
             try:
@@ -52,6 +60,10 @@ class CircuitWaits:
             if waited:
                 await self._beating(SPREAD * _luck(), CircuitWaiting(reason="closing", until=None))
             return CircuitPassage(permit=None)
+
+    def _count(self, change: int) -> None:
+        self._waiters += change
+        activity.metric_meter().create_gauge("breakwater_circuit_waiters").set(self._waiters)
 
     async def _pass_the_time(self, denied: CircuitOpen) -> None:
         """Until the circuit may change, but ask at least every few heartbeats: a person may open it earlier."""
