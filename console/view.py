@@ -19,12 +19,21 @@ from temporalio.client import WorkflowExecutionDescription
 from temporalio.converter import DataConverter
 
 from workflows.answers import FINISHED
-from workflows.contracts import CallFailure, CallOutcome, CallProgress, SubagentCall, Usage
+from workflows.contracts import (
+    AWAIT_CIRCUIT,
+    CallFailure,
+    CallOutcome,
+    CallProgress,
+    CircuitWait,
+    CircuitWaiting,
+    SubagentCall,
+    Usage,
+)
 from workflows.models import cost_nano, usd
 
 T = TypeVar("T")
 
-CallState = Literal["waiting", "running", "retrying", "answered", "failed", "cancelled"]
+CallState = Literal["waiting", "running", "retrying", "answered", "let through", "failed", "cancelled"]
 RunState = Literal["running", "finished", "failed", "cancelled", "terminated", "timed out"]
 
 _CLOSING: dict[int, RunState] = {
@@ -43,14 +52,25 @@ _AT_WORK = {
 }
 
 
+_WAITS_FOR = {
+    "open": "the circuit is open",
+    "probing": "the circuit is being probed",
+    "throttled": "the API asked for a pause",
+    "forced": "the circuit is held open",
+    "store_lost": "the circuit's store does not answer",
+    "closing": "the circuit has closed, its turn comes",
+}
+"""What a wait says of itself, in words; another version's word is shown as it is."""
+
+
 @dataclass(frozen=True)
 class CallView:
-    """One subagent call of a run, as far as it has come."""
+    """One subagent call of a run, or its wait for a circuit, as far as it has come."""
 
     event: int
     """The event that scheduled it."""
     id: str
-    """The activity's id: the agent, and the step if it is a second try (`generator-1.longer`)."""
+    """The activity's id: the agent, and the step if there is one (`generator-1.longer`, `generator-1.circuit`)."""
     role: str
     model: str
     state: CallState
@@ -64,6 +84,8 @@ class CallView:
     next_attempt: datetime | None = None
     worker: str | None = None
     simulated: bool = False
+    is_wait: bool = False
+    """It waits until an open circuit lets its call through. It sends nothing and costs nothing."""
 
     def elapsed(self, now: datetime) -> timedelta:
         """Since it was scheduled, until it ended."""
@@ -72,7 +94,7 @@ class CallView:
     @property
     def cost_usd(self) -> float | None:
         """What it has cost so far; None if the model's price is not known."""
-        return usd(cost_nano(self.model, self.usage))
+        return 0.0 if self.is_wait else usd(cost_nano(self.model, self.usage))
 
 
 @dataclass(frozen=True)
@@ -111,20 +133,32 @@ async def with_event(view: RunView, event: HistoryEvent, converter: DataConverte
             return replace(view, started=at)
         case EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
             scheduled = event.activity_task_scheduled_event_attributes
-            call = await _one(scheduled.input, SubagentCall, converter)
+            is_wait = scheduled.activity_type.name == AWAIT_CIRCUIT
             new = CallView(
                 event=event.event_id,
                 id=scheduled.activity_id,
-                role=call.role if call else scheduled.activity_type.name,
-                model=call.model if call else "",
+                role=scheduled.activity_type.name,
+                model="",
                 state="waiting",
                 scheduled=at,
+                is_wait=is_wait,
             )
+            if is_wait:
+                if wait := await _one(scheduled.input, CircuitWait, converter):
+                    why = f"for the circuit {wait.key}"
+                    new = replace(new, role=wait.agent.rpartition("-")[0] or wait.agent, model=wait.model, why=why)
+            elif call := await _one(scheduled.input, SubagentCall, converter):
+                new = replace(new, role=call.role, model=call.model)
             return replace(view, calls=(*view.calls, new))
         case EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED:
             completed = event.activity_task_completed_event_attributes
             outcome = await _one(completed.result, CallOutcome, converter)
-            changes: dict[str, Any] = {"state": "answered", "why": None, "next_attempt": None}
+            waited = any(call.is_wait for call in view.calls if call.event == completed.scheduled_event_id)
+            changes: dict[str, Any] = {
+                "state": "let through" if waited else "answered",
+                "why": None,
+                "next_attempt": None,
+            }
             if outcome:
                 odd = None if outcome.stop_reason in FINISHED else outcome.stop_reason
                 changes |= {
@@ -174,12 +208,22 @@ async def _pending(call: CallView, pending: PendingActivityInfo, converter: Data
     if pending.HasField("last_failure"):
         why = (await _failed(pending.last_failure, converter))["why"]
         changes["why"] = why
-    if pending.HasField("heartbeat_details"):
+    if call.is_wait and running:
+        changes["state"] = "waiting"
+        if pending.HasField("heartbeat_details"):
+            said = await _one(pending.heartbeat_details, CircuitWaiting, converter)
+            changes["why"] = _waits_for(said) if said else call.why
+    elif pending.HasField("heartbeat_details") and not call.is_wait:
         progress = await _one(pending.heartbeat_details, CallProgress, converter)
         if progress:
             changes |= {"phase": progress.phase if running else None, "usage": progress.billed}
     changes["worker"] = pending.last_worker_identity or None
     return replace(call, **changes)
+
+
+def _waits_for(waiting: CircuitWaiting) -> str:
+    words = _WAITS_FOR.get(waiting.reason, waiting.reason)
+    return words if waiting.until is None else f"{words} (until {waiting.until.astimezone():%H:%M:%S})"
 
 
 async def _failed(failure: Failure, converter: DataConverter) -> dict[str, Any]:

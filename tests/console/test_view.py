@@ -33,7 +33,19 @@ from temporalio.client import WorkflowExecutionDescription
 from temporalio.contrib.pydantic import pydantic_data_converter as converter
 
 from console.view import CallView, RunState, RunView, with_event, with_pending
-from workflows.contracts import CALL_SUBAGENT, CallFailure, CallOutcome, CallProgress, SubagentCall, Usage
+from workflows.contracts import (
+    AWAIT_CIRCUIT,
+    CALL_SUBAGENT,
+    CallFailure,
+    CallOutcome,
+    CallProgress,
+    CircuitPassage,
+    CircuitWait,
+    CircuitWaiting,
+    HandedPermit,
+    SubagentCall,
+    Usage,
+)
 from workflows.failures import FailureKind
 from workflows.models import cost_nano, usd
 
@@ -631,3 +643,126 @@ async def test_what_is_seen_twice_is_seen_the_same() -> None:
     info = description(pending(RUNNING, attempt=2, last_failure=await application_failure(call_failure())))
     once = await with_pending(await view_of(await scheduled()), info, converter)
     assert await with_pending(once, info, converter) == once
+
+
+# --- waiting for a circuit ---------------------------------------------------------------------------------------
+
+CIRCUIT = f"api.anthropic.com {MODEL}"
+
+
+async def wait_scheduled(
+    id: int = 5, second: int = 1, *, agent: str = "planner-1", model: str = MODEL, input: Payloads | None = None
+) -> HistoryEvent:
+    """A call that met an open circuit began to wait."""
+    wait = CircuitWait(key=f"api.anthropic.com {model}", agent=agent, model=model)
+    attributes = ActivityTaskScheduledEventAttributes(
+        activity_id=f"{agent}.circuit",
+        activity_type=ActivityType(name=AWAIT_CIRCUIT),
+        input=await encoded(wait) if input is None else input,
+    )
+    type = EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED
+    return event(id, type, second, activity_task_scheduled_event_attributes=attributes)
+
+
+async def let_through(id: int = 7, second: int = 5, *, probe: bool = False) -> HistoryEvent:
+    """The wait is over."""
+    permit = HandedPermit(generation=1, token="w#1", at=1.0) if probe else None
+    return await completed(id, second, result=await encoded(CircuitPassage(permit=permit)))
+
+
+async def pending_wait(info: PendingActivityInfo) -> CallView:
+    """A wait with what the server says of it."""
+    view = await with_pending(await view_of(await wait_scheduled()), description(info), converter)
+    (wait,) = view.calls
+    return wait
+
+
+async def test_a_wait_for_a_circuit_is_a_row_of_its_own() -> None:
+    """Whose it is and on what model comes from its input; which circuit it is says why."""
+    wait = await only_call(await wait_scheduled())
+    assert (wait.id, wait.role, wait.model) == ("planner-1.circuit", "planner", MODEL)
+    assert (wait.state, wait.why, wait.is_wait) == ("waiting", f"for the circuit {CIRCUIT}", True)
+
+
+@pytest.mark.parametrize("probe", [False, True])
+async def test_a_wait_that_is_over_was_let_through(probe: bool) -> None:
+    """Freely or as a probe: no answer, no tokens, nothing left to say."""
+    wait = await only_call(await wait_scheduled(), await let_through(probe=probe))
+    assert (wait.state, wait.why, wait.usage, wait.ended, wait.attempt) == ("let through", None, Usage(), at(5), 1)
+
+
+@pytest.mark.parametrize("model", [MODEL, "claude-nobody-9"])
+async def test_a_wait_costs_nothing(model: str) -> None:
+    """It sends nothing, so its model's price does not matter, and the run's cost stays known."""
+    wait = await only_call(await wait_scheduled(model=model))
+    assert wait.cost_usd == 0
+    view = await view_of(await scheduled(3), await completed(4, of=3), await wait_scheduled(model=model))
+    assert view.cost_usd == usd(cost_nano(MODEL, USED))
+    assert not view.simulated
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("open", "the circuit is open"),
+        ("probing", "the circuit is being probed"),
+        ("throttled", "the API asked for a pause"),
+        ("forced", "the circuit is held open"),
+        ("store_lost", "the circuit's store does not answer"),
+        ("closing", "the circuit has closed, its turn comes"),
+        ("of_next_year", "of_next_year"),
+    ],
+)
+async def test_a_waits_heartbeat_says_why_and_until_when(reason: str, words: str) -> None:
+    """The time is local, as everybody reads it, and left out while nobody knows it."""
+    beat = await encoded(CircuitWaiting(reason=reason, until=at(40)))
+    wait = await pending_wait(pending(RUNNING, id="planner-1.circuit", heartbeat_details=beat))
+    assert (wait.state, wait.phase, wait.why) == ("waiting", None, f"{words} (until {at(40).astimezone():%H:%M:%S})")
+    beat = await encoded(CircuitWaiting(reason=reason, until=None))
+    wait = await pending_wait(pending(RUNNING, id="planner-1.circuit", heartbeat_details=beat))
+    assert (wait.state, wait.why, wait.usage) == ("waiting", words, Usage())
+
+
+@pytest.mark.parametrize("state", [SCHEDULED, RUNNING])
+async def test_a_wait_before_its_first_heartbeat_says_what_it_waits_for(state: int) -> None:
+    """Taken by a worker or not, it waits."""
+    wait = await pending_wait(pending(state, id="planner-1.circuit"))
+    assert (wait.state, wait.why) == ("waiting", f"for the circuit {CIRCUIT}")
+
+
+async def test_a_wait_whose_worker_died_is_retrying() -> None:
+    """Until another takes it up; then the newest word counts again, and not the failure."""
+    lost: dict[str, Any] = {
+        "last_failure": Failure(message="activity Heartbeat timeout", timeout_failure_info=TimeoutFailureInfo())
+    }
+    beat = await encoded(CircuitWaiting(reason="probing", until=None))
+    found = pending(SCHEDULED, id="planner-1.circuit", attempt=2, heartbeat_details=beat, **lost)
+    assert (await pending_wait(found)).state == "retrying"
+    found = pending(RUNNING, id="planner-1.circuit", attempt=2, heartbeat_details=beat, **lost)
+    wait = await pending_wait(found)
+    assert (wait.state, wait.why, wait.attempt) == ("waiting", "the circuit is being probed", 2)
+
+
+@pytest.mark.parametrize("payloads", [*READABLE, *UNREADABLE])
+async def test_a_wait_that_nobody_here_can_read_is_still_a_wait(payloads: Payloads) -> None:
+    """Its type says what it is; input, heartbeat and result only add to that."""
+    wait = await only_call(await wait_scheduled(input=payloads), await completed(result=payloads))
+    assert (wait.role, wait.model, wait.state, wait.cost_usd) == (AWAIT_CIRCUIT, "", "let through", 0)
+    wait = await pending_wait(pending(RUNNING, id="planner-1.circuit", heartbeat_details=payloads))
+    assert (wait.state, wait.why) == ("waiting", f"for the circuit {CIRCUIT}")
+
+
+async def test_a_wait_ends_with_its_run_or_its_deadline_like_any_call() -> None:
+    """Cancelled, closed or timed out: it has ended, and has used nothing, whatever it said last."""
+    beat = await encoded(CircuitWaiting(reason="open", until=at(40)))
+    late = TimeoutFailureInfo(timeout_type=TimeoutType.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE, last_heartbeat_details=beat)
+    closed = event(9, EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED, 30)
+    for ending, state in (
+        (cancelled(), "cancelled"),
+        (closed, "cancelled"),
+        (timed_out(Failure(message="too late", timeout_failure_info=late)), "failed"),
+        (failed(Failure(message="boom")), "failed"),
+    ):
+        wait = await only_call(await wait_scheduled(), ending)
+        assert (wait.state, wait.usage, wait.cost_usd) == (state, Usage(), 0)
+        assert wait.ended is not None

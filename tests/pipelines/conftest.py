@@ -24,8 +24,8 @@ from simulator import Entry, ServerOptions, Simulator
 from workflows.contracts import WORKFLOW_QUEUE, RunReport
 from workflows.pipelines.plan_generate_evaluate import Input, PlanGenerateEvaluate, Result
 
-SILENCE = timedelta(seconds=1)
-"""Short, so that a hung call is found out while the test watches."""
+SILENCE = timedelta(seconds=3)
+"""Short, so that a hung call is soon found out; longer than a busy machine keeps a good one waiting."""
 
 Rules = Sequence[dict[str, Any]]
 
@@ -88,7 +88,9 @@ async def bench(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bench
         simulator = await stack.enter_async_context(Simulator(ServerOptions(journal_texts=True)))
         model = await stack.enter_async_context(claude(SILENCE, simulator.url))
         # Tests of every failure share this worker, so its circuit must not open: it has tests of its own.
-        settings = worker.Settings(worker_grace_period=0, breaker_failure_threshold=10_000, breaker_failure_rate=1)
+        settings = worker.Settings(
+            worker_grace_period=0, breaker_failure_threshold=10_000, breaker_failure_rate=1, breaker_window=1_000
+        )
         gate = worker.breaker(settings, Home(tmp_path_factory.mktemp("home")), "tests")
         stack.push_async_callback(gate.close)
         for each in worker.workers(environment.client, model, gate, settings):

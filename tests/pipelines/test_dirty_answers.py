@@ -52,7 +52,6 @@ STATUSES: dict[int, tuple[FailureKind, bool]] = {
     409: ("conflict", True),
     413: ("request", False),
     422: ("request", False),
-    429: ("throttled", True),
     500: ("overloaded", True),
     502: ("overloaded", True),
     503: ("overloaded", True),
@@ -154,5 +153,19 @@ async def test_streams_that_stay_broken_are_named_errors(bench: Bench, kind: str
 async def test_error_statuses_are_named_and_retried_as_the_table_says(bench: Bench, status: int) -> None:
     """Each status has its kind; only those that may pass are tried again."""
     kind, retried = STATUSES[status]
-    fault = {"kind": "status", "status": status} | ({"retry_after": "0"} if status == 429 else {})
-    assert await replies(bench, fault, None) == everywhere("error", kind, 2 if retried else 1, False)
+    assert await replies(bench, {"kind": "status", "status": status}, None) == everywhere(
+        "error", kind, 2 if retried else 1, False
+    )
+
+
+async def test_throttling_is_waited_out_and_never_an_answer(bench: Bench) -> None:
+    """A 429 holds the call until it may go out, whatever role meets it; throttled for ever, the deadline ends the run.
+
+    Not counted in attempts: a throttled fleet may be let through one by one.
+    """
+    fault = {"kind": "status", "status": 429, "retry_after": "0"}
+    once = await replies(bench, fault, 1)
+    assert [(met.status, met.passed) for met in once] == [("success", True)] * 3
+    always: list[dict[str, Any]] = [{"match": {"role": "planner"}, "fault": fault}]
+    report = await bench.run(always, deadline="PT3S")
+    assert (report.stop_reason, report.passed, report.agents[0].answer) == ("deadline", False, None)
