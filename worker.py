@@ -136,7 +136,7 @@ def _transition(event: str, fields: Mapping[str, object]) -> None:
     counter.add(1, {"event": event, "circuit": str(fields.get("key", ""))})
 
 
-def _measured(settings: Settings) -> None:
+def report_metrics(settings: Settings) -> None:
     """Serve metrics if asked to, and tell the server often who works here, so that a dead worker is soon known."""
     metrics = PrometheusConfig(bind_address=settings.metrics_address) if settings.metrics_address else None
     Runtime.set_default(
@@ -226,7 +226,7 @@ def _asked_to_stop(exit_with_stdin: bool) -> asyncio.Event:
     return stop
 
 
-def _log_to_stderr() -> None:
+def log_to_stderr() -> None:
     """Ours and the libraries' logs in one form: time, level, a dotted fact, its fields."""
     shared: list[structlog.typing.Processor] = [
         structlog.stdlib.add_log_level,
@@ -255,10 +255,10 @@ def _log_to_stderr() -> None:
 @click.option("--exit-with-stdin", is_flag=True, help="Stop when standard input ends: for whoever starts a worker.")
 def main(exit_with_stdin: bool) -> None:
     """Run a Breakwater worker until SIGTERM or SIGINT."""
-    _log_to_stderr()
+    log_to_stderr()
     try:
         settings = Settings.read(os.environ)
-        _measured(settings)
+        report_metrics(settings)
         asyncio.run(serve(settings, exit_with_stdin))
     except (NoCredential, NotAPipeline, HostingError, StoreAddressInvalid, click.UsageError) as error:
         click.echo(f"worker.py: {error}", err=True)

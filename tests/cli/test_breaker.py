@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
 from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Shell, journal
+from tests.cli.conftest import Shell, journal, until
 from tests.cli.test_mistakes import PGE, assert_one_line
 
 KEY = "api.anthropic.com claude-haiku-5-5"
@@ -131,3 +132,30 @@ async def test_an_operator_sees_an_outage_ends_it_and_holds_the_circuit(shell: S
     assert reply["error_kind"] == "circuit_open"
     assert "maintenance" in reply["error_message"]
     assert len(journal(shell)) == sent
+
+
+async def test_a_wait_survives_the_death_of_its_worker(shell: Shell) -> None:
+    """A run waits for an open circuit, its worker is killed, another goes on waiting, and a reset lets the run pass."""
+    script = shell.home.parent / "faults.json"
+    script.write_text(json.dumps([{"times": 1, "fault": {"kind": "status", "status": 529}}]))
+    shell.environment |= {
+        "BREAKWATER_STAND_IN_SCRIPT": str(script),
+        "BREAKER_FAILURE_THRESHOLD": "1",
+        "BREAKER_RECOVERY_TIMEOUT": "600",
+    }
+    run = await shell.start("run", PGE, "x", "--json", "--no-planner")
+    assert run.stderr is not None
+    while b"the circuit is open" not in await run.stderr.readline():
+        assert run.returncode is None
+    (await until(lambda: shell.running("worker.py"), "the worker"))[0].kill()
+    while b"died" not in await run.stderr.readline():
+        assert run.returncode is None
+    said = await shell("breaker", "reset")
+    assert said.code == 0, said.err
+    async with asyncio.timeout(60):
+        out, err = await run.communicate()
+    assert run.returncode == 0, err.decode()
+    report = json.loads(out)
+    assert report["passed"]
+    assert [reply["attempts"] for reply in report["agents"]] == [2, 1]
+    assert len(journal(shell)) == 3
