@@ -32,7 +32,7 @@ _COLOURS = {
 }
 
 
-PLAIN_WIDTH = 200
+PLAIN_WIDTH = 500
 """Columns where nobody says how many there are: a log or a pipe, in which a wrapped line is worse than a long one."""
 
 

@@ -86,7 +86,7 @@ async def test_a_circuit_nobody_has_used_can_be_held(shell: Shell) -> None:
     assert not said.out
     for word in ("held open until", KEY, "maintenance [tonight]", "no call has used it yet"):
         assert word in said.err
-    shown = (await shell("breaker", "status", COLUMNS="400")).out
+    shown = (await shell("breaker", "status")).out
     for word in (KEY, "forced open by", "maintenance [tonight]", "in 9 m 5"):
         assert word in shown
     said = await shell("breaker", "close", "--reason", "it is over", "--json")
