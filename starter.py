@@ -5,7 +5,7 @@
 
 With no TEMPORAL_ADDRESS (or other Temporal profile) a real Temporal server is started on this machine and kept in
 `.breakwater/`; set BREAKWATER_HOME to keep it elsewhere. Exit codes: 0 finished and passed; 1 finished, not passed or
-incomplete; 2 usage; 3 failed or cancelled; 4 cannot reach Temporal.
+incomplete; 2 usage; 3 failed or cancelled; 4 cannot reach Temporal (or the circuits' store).
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ class Exit(IntEnum):
     FAILED = 3
     """The run failed or was cancelled."""
     UNREACHABLE = 4
-    """Temporal cannot be reached."""
+    """Temporal, or the circuits' store, cannot be reached."""
     INTERRUPTED = 130
     """Ctrl-C, as shells count it."""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.peers import exponential
-from benchmarks.storm import OUTAGE, Figures, busiest, plot, table
+from benchmarks.storm_figures import OUTAGE, Figures, busiest, plot, table
 from hosting.home import PROJECT
 
 

