@@ -2,7 +2,8 @@
 
 A delegation is one activity when all goes well. An answer that cannot be used gets one more, of the remedy its
 fault allows: a larger cap for a truncated one, a repair for one of the wrong form. Everything else that can be
-retried is retried by Temporal inside the activity's retry policy, where it costs no history.
+retried is retried by Temporal inside the activity's retry policy, where it costs no history. Behind an open circuit
+the run waits in an activity of its own, for as long as the outage lasts, and then delegates again.
 """
 
 from __future__ import annotations
