@@ -156,8 +156,12 @@ class Run(Generic[ResultT]):
         self._waits(lambda: self._waiting.update({agent: circuit}))
         try:
             yield
-        finally:
+        except GeneratorExit:
+            raise  # the run is put out of a worker's memory: it does not end here, and nothing may be said any more
+        except BaseException:
             self._waits(lambda: self._waiting.pop(agent))
+            raise
+        self._waits(lambda: self._waiting.pop(agent))
 
     # --- what a story tells -------------------------------------------------------------------------------------
 
