@@ -254,10 +254,11 @@ def dollars(amount: float | None) -> str:
 def seconds(length: timedelta) -> str:
     """A length of time for people: 0.4 s, 12 s, 3 m 20 s, 2 h 05 m."""
     total = length.total_seconds()
-    if total < 10:
+    if total < 9.95:
         return f"{total:.1f} s"
-    if total < 60:
-        return f"{total:.0f} s"
-    if total < 3600:
-        return f"{total // 60:.0f} m {total % 60:02.0f} s"
-    return f"{total // 3600:.0f} h {total % 3600 // 60:02.0f} m"
+    # Rounded first, or 59.7 s would be a minute's sixtieth second.
+    minutes, rest = divmod(round(total), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} m"
+    return f"{minutes} m {rest:02d} s" if minutes else f"{rest} s"
