@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import random
 import sys
@@ -47,7 +48,10 @@ async def count(store: Store, key: str, directory: Path, times: int) -> None:
 
 
 async def probe(store: Store, key: str, directory: Path, times: int) -> None:
-    """Ask so many times, from twenty callers, for a service that never answers; a file shows whether a probe is out."""
+    """Ask so many times, from twenty callers, for a service that never answers; a file shows whether a probe is out.
+
+    A fast machine is through with that before a circuit can recover, so it goes on until it has probed twice.
+    """
     line = Line(
         key,
         Link(store, lambda _, __: None, time.monotonic),
@@ -56,7 +60,8 @@ async def probe(store: Store, key: str, directory: Path, times: int) -> None:
         Counter(),
         time.monotonic,
     )
-    todo = iter(range(times))
+    numbers = itertools.count()
+    probed = 0
     out = directory / "probe-is-out"
 
     def ask(token: str) -> Step[Permit | Denied]:
@@ -67,7 +72,8 @@ async def probe(store: Store, key: str, directory: Path, times: int) -> None:
         return lambda state, now: (machine.settle(state, QUICK, permit, Outcome.FAILURE, now, luck), None)
 
     async def caller() -> None:
-        for number in todo:
+        nonlocal probed
+        while (number := next(numbers)) < times or probed < 2:
             answer = await line.submit(ask(f"{os.getpid()}-{number}"))
             if not isinstance(answer, Permit):
                 continue
@@ -76,6 +82,7 @@ async def probe(store: Store, key: str, directory: Path, times: int) -> None:
                 await asyncio.sleep(random.random() * 0.004)
                 out.unlink()
                 note(directory, "probed")
+                probed += 1
             await line.submit(fail(answer))
 
     await asyncio.gather(*(caller() for _ in range(20)))
