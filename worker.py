@@ -66,9 +66,11 @@ PURE_MODULES = (
     "workflows.delegate",
     "workflows.failures",
     "workflows.ledger",
+    "workflows.live_state",
     "workflows.models",
     "workflows.prompts",
     "workflows.run",
+    "workflows.state",
     "workflows.subagents",
     "workflows.verdicts",
 )

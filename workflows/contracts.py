@@ -138,6 +138,8 @@ class SubagentCall(Frozen):
     """The request, rendered: every field a fenced data block."""
     answer_schema: dict[str, Any]
     """JSON schema of the answer."""
+    headline: str | None = None
+    """The field of the answer that people are shown beside the call: a verdict, say."""
     max_tokens: int
     permit: HandedPermit | None = None
     """The probe's slot this call was let through with, for its first attempt."""
@@ -208,6 +210,7 @@ class Reply(BaseModel, Generic[AnswerT]):
     role: str
     status: Literal["success", "error"]
     answer: AnswerT | None = None
+    kept_at: str | None = Field(default=None, description="The key of the run's state that holds the answer.")
     error_kind: FailureKind | None = None
     error_message: str | None = None
     stop_reason: str | None = None

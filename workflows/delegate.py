@@ -9,11 +9,13 @@ the run waits in an activity of its own, for as long as the outage lasts, and th
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, JsonValue
+from pydantic_core import to_json
 from temporalio import workflow
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError, CancelledError, RetryState, TimeoutError, TimeoutType
@@ -49,14 +51,31 @@ RequestT = TypeVar("RequestT", bound=BaseModel)
 AnswerT = TypeVar("AnswerT", bound=BaseModel)
 
 
-async def delegate(run: Run[Any], subagent: Subagent[RequestT, AnswerT], request: RequestT) -> Reply[AnswerT]:
-    """Ask `subagent` and return its reply, success or error; raises only when the run itself is cancelled."""
+async def delegate(
+    run: Run[Any],
+    subagent: Subagent[RequestT, AnswerT],
+    request: RequestT,
+    *,
+    reads: Sequence[str] = (),
+    writes: str | None = None,
+) -> Reply[AnswerT]:
+    """Ask `subagent` and return its reply, success or error; raises only when the run itself is cancelled.
+
+    The subagent sees its instructions, the request, and of the run's shared state exactly the keys it `reads`. Its
+    answer is kept under the key it `writes`. Raises StateError if a key is none of the run's, or has no value to read.
+    """
+    excerpt = run.state.excerpt(reads)
+    if writes is not None:
+        run.state.slot(writes)
     delegation = _Delegation(run, subagent)
     try:
-        reply = await delegation.ask(request)
+        reply = await delegation.ask(request, excerpt)
     except asyncio.CancelledError:
         run.record(delegation.error("cancelled", "cancelled while it was under way"))
         raise
+    if writes is not None and reply.answer is not None:
+        run.state.write(writes, reply.answer, writer=reply.agent, attempt=reply.attempts)
+        reply = reply.model_copy(update={"kept_at": writes})
     run.record(reply)
     if _being_cancelled():
         # The activity was let finish, so its answer is paid and kept; but the cancellation must not be lost with it.
@@ -71,7 +90,7 @@ class _Delegation:
         self.run = run
         self.subagent = subagent
         self.agent = run.name_agent(subagent.role)
-        self.model = run.model_of(subagent.role, subagent.tier)
+        self.model = subagent.model or run.model_of(subagent.role, subagent.tier)
         self.started = workflow.now()
         self.usage = Usage()
         self.attempts = 0
@@ -79,14 +98,15 @@ class _Delegation:
         self.outcome: CallOutcome | None = None
         self.request_id: str | None = None
 
-    async def ask(self, request: BaseModel) -> Reply[Any]:
+    async def ask(self, request: BaseModel, state: Mapping[str, JsonValue]) -> Reply[Any]:
         call = SubagentCall(
             agent=self.agent,
             role=self.subagent.role,
             model=self.model,
             instructions=system_prompt(self.subagent.instructions),
-            prompt=user_prompt(request, _fence(request.model_dump_json())),
+            prompt=user_prompt(request, _fence(request.model_dump_json() + to_json(state).decode()), state),
             answer_schema=self.subagent.answer.model_json_schema(),
+            headline=self.subagent.headline,
             max_tokens=self.subagent.max_tokens,
             capped=self.run.ledger.caps.nano_usd is not None,
         )

@@ -6,7 +6,9 @@ but not its random word, so it cannot end its own block.
 
 from __future__ import annotations
 
-from pydantic import BaseModel
+from collections.abc import Mapping
+
+from pydantic import BaseModel, JsonValue
 from pydantic_core import to_json
 
 FENCING = (
@@ -21,24 +23,31 @@ def system_prompt(instructions: str) -> str:
     return f"{instructions.strip()}\n\n{FENCING}"
 
 
-def user_prompt(request: BaseModel, fence: str) -> str:
-    """Every field of `request` that has a value, in order: text as it is, anything else as JSON.
+def user_prompt(request: BaseModel, fence: str, state: Mapping[str, JsonValue] | None = None) -> str:
+    """Every field of `request` that has a value, in order: text as it is, anything else as JSON; then, in a block named
+    `state`, the values of the run's shared state that this subagent reads, by their keys.
 
-    `fence` is a random word; the caller draws another if `request` happens to contain it.
+    `fence` is a random word; the caller draws another if `request` or `state` happens to contain it.
     """
     blocks = []
     for name in type(request).model_fields:
         value = getattr(request, name)
         if value is not None:
             text = str.__str__(value) if isinstance(value, str) else to_json(value, indent=1).decode()
-            blocks.append(f"<<<DATA {name} {fence}\n{text}\nDATA {fence}>>>")
+            blocks.append(_block(name, text, fence))
+    if state:
+        blocks.append(_block("state", to_json(state, indent=1).decode(), fence))
     return "\n\n".join(blocks)
+
+
+def _block(name: str, text: str, fence: str) -> str:
+    return f"<<<DATA {name} {fence}\n{text}\nDATA {fence}>>>"
 
 
 def refusal_note(problem: str, previous: str, fence: str) -> str:
     """What a subagent is told when its own previous answer could not be used."""
     return (
-        f"<<<DATA your_previous_answer {fence}\n{previous}\nDATA {fence}>>>\n\n"
-        f"<<<DATA why_it_was_refused {fence}\n{problem}\nDATA {fence}>>>\n\n"
+        f"{_block('your_previous_answer', previous, fence)}\n\n"
+        f"{_block('why_it_was_refused', problem, fence)}\n\n"
         "Your previous answer could not be used, for the reason given. Answer again, completely, in the required form."
     )

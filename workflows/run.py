@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -29,7 +29,9 @@ from workflows.contracts import (
 )
 from workflows.failures import FAILURES, FailureKind
 from workflows.ledger import Caps, Ledger
+from workflows.live_state import LiveState
 from workflows.models import NANO, TIERS, Tier
+from workflows.state import Slot
 
 ResultT = TypeVar("ResultT", bound="RunResult")
 AnswerT = TypeVar("AnswerT")
@@ -109,9 +111,12 @@ def stop_reason_of(reply: Reply[Any]) -> str:
 
 
 class Run(Generic[ResultT]):
-    """The bookkeeping of one run. Create it in the workflow's `__init__`; it answers the query `report`."""
+    """The bookkeeping of one run. Create it in the workflow's `__init__`; it answers the query `report`.
 
-    def __init__(self, input: RunInput) -> None:
+    `slots` declares the keys of the run's shared state, `{stage}/{task}` or `{stage}/*`, and what may stand there.
+    """
+
+    def __init__(self, input: RunInput, slots: Mapping[str, Slot] | None = None) -> None:
         info = workflow.info()
         self.id = info.workflow_id
         self.pipeline = info.workflow_type
@@ -120,6 +125,7 @@ class Run(Generic[ResultT]):
         if input.deadline is not None:
             self.deadline = info.workflow_start_time + input.deadline
         self.waits_for_circuit = input.on_open_circuit == "wait"
+        self.state = LiveState(slots or {}, over=lambda: self._ended is not None)
         self.replies: list[Reply[Any]] = []
         self._roles: Counter[str] = Counter()
         self._models: dict[str, str] = {
@@ -146,8 +152,8 @@ class Run(Generic[ResultT]):
         return self._models.get(role, TIERS[tier])
 
     def record(self, reply: Reply[Any]) -> None:
-        """Keep a reply for the report and show it in the current details."""
-        self.replies.append(reply)
+        """Keep a reply for the report and show it in the current details. An answer the state holds is not copied."""
+        self.replies.append(reply if reply.kept_at is None else reply.model_copy(update={"answer": None}))
         self.at(self._stage)
 
     @contextmanager

@@ -21,6 +21,7 @@ from workflows.delegate import delegate
 from workflows.ledger import Ledger
 from workflows.prompts import FENCING, refusal_note, system_prompt, user_prompt
 from workflows.run import Run
+from workflows.state import State
 from workflows.subagents import Subagent
 from workflows.subagents.evaluator import EVALUATOR, EvaluateRequest
 from workflows.subagents.generator import GENERATOR, Finding, GenerateRequest
@@ -209,6 +210,7 @@ async def test_a_previous_answer_cannot_close_its_block_with_the_fence_it_was_sh
         name_agent=lambda role: f"{role}-1",
         model_of=lambda role, tier: "claude-haiku-5-5",
         record=lambda reply: None,
+        state=State({}, "run"),
     )
     await delegate(cast(Run[Any], run), PLANNER, PlanRequest(task="t"))
     first, repair = calls

@@ -27,3 +27,7 @@ class Subagent(Generic[RequestT, AnswerT]):
     tier: Tier
     max_tokens: int
     max_tokens_retry: int
+    model: str | None = None
+    """Runs on this model, whatever its tier's is."""
+    headline: str | None = None
+    """The field of the answer that `watch` shows beside the call: a verdict, say."""

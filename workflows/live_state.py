@@ -1,0 +1,114 @@
+"""A run's state inside its workflow: stamped with workflow time, readable by query, writable by an update.
+
+Queries: `state` (a StateQuestion: one key or all, now or as of an event) and `events`. Update: `put` (a Put): a mistake
+is refused by its validator and leaves no trace; a write that loses against another is answered with both values and
+stays in the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
+
+from pydantic import BaseModel, Field, JsonValue
+from temporalio import workflow
+from temporalio.exceptions import ApplicationError
+
+from workflows.contracts import Frozen
+from workflows.state import Entry, Event, Refusal, Refused, Slot, State, StateError
+
+STATE_QUERY = "state"
+EVENTS_QUERY = "events"
+PUT_UPDATE = "put"
+
+
+class StateQuestion(Frozen):
+    """What to read of a state."""
+
+    key: str | None = None
+    """None: every key."""
+    at: int | None = Field(default=None, ge=0)
+    """As it was after this event of the log; None: now."""
+
+
+class Put(Frozen):
+    """A write from outside."""
+
+    key: str
+    value: JsonValue
+    writer: str = Field(min_length=1, max_length=200)
+    run: str | None = None
+    """The execution on whose behalf it is written; None: the one that is asked."""
+    attempt: int = Field(default=1, ge=1)
+    expected_version: int | None = Field(default=None, ge=0)
+    """The version that was seen; 0 or None: nothing."""
+
+
+class PutAnswer(Frozen):
+    """What became of a write."""
+
+    outcome: Literal["written", "refused"]
+    refusal: Refusal | None = None
+    yours: JsonValue
+    theirs: Entry | None = None
+    """What stands there now."""
+
+
+class LiveState(State):
+    """The durable shared state of one run, where the run itself writes it."""
+
+    def __init__(
+        self,
+        slots: Mapping[str, Slot],
+        over: Callable[[], bool],
+        log: Sequence[Event] = (),
+        runs: Sequence[str] = (),
+    ) -> None:
+        """`over` tells whether the run has ended: nothing is written from outside any more. `log` and `runs` are those
+        of the executions this one continues."""
+        super().__init__(slots, workflow.info().run_id, log, runs)
+        self._over = over
+        workflow.set_query_handler(STATE_QUERY, self._read)
+        workflow.set_query_handler(EVENTS_QUERY, self._events)
+        workflow.set_update_handler(PUT_UPDATE, self._put, validator=self._validate)
+
+    def write(self, key: str, value: BaseModel, *, writer: str, attempt: int = 1) -> bool:
+        """Write now. False if the write lost: what stands there is another's, and the log says why."""
+        try:
+            self.put(key, value, writer=writer, attempt=max(attempt, 1), at=workflow.now())
+        except Refused:
+            return False
+        return True
+
+    def _read(self, question: StateQuestion) -> dict[str, Entry]:
+        state: State = self if question.at is None else self.as_of(question.at)
+        if question.key is None:
+            return state.entries
+        entry = state.get(question.key)
+        return {} if entry is None else {question.key: entry}
+
+    def _events(self) -> list[Event]:
+        return list(self.log)
+
+    def _validate(self, put: Put) -> None:
+        if self._over():
+            raise ApplicationError("the run is over; its state changes no more", type="RunOver", non_retryable=True)
+        try:
+            self.checked(put.key, put.value)
+        except StateError as error:
+            raise ApplicationError(str(error), type="StateError", non_retryable=True) from error
+
+    async def _put(self, put: Put) -> PutAnswer:
+        try:
+            entry = self.put(
+                put.key,
+                put.value,
+                writer=put.writer,
+                run=put.run,
+                attempt=put.attempt,
+                expected_version=put.expected_version,
+                at=workflow.now(),
+            )
+        except Refused as lost:
+            return PutAnswer(outcome="refused", refusal=lost.event.refusal, yours=put.value, theirs=lost.current)
+        return PutAnswer(outcome="written", yours=put.value, theirs=entry)
