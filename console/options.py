@@ -1,7 +1,8 @@
 """From a pipeline's Input to a complete command: every field an option, its description the help, its bounds checked.
 
 The first field without a default is the positional argument. Text may be given as it is, as `@file`, or as `-` for
-standard input; anything that is not a plain value is JSON, given in the same three ways.
+standard input; anything that is not a plain value is JSON, given in the same three ways. A field marked with
+`json_schema_extra={"internal": True}` is no option: a pipeline sets it when it starts another run.
 """
 
 from __future__ import annotations
@@ -98,9 +99,12 @@ class Member(click.Choice[Any]):
 
 
 def parameters(model: type[BaseModel]) -> list[click.Parameter]:
-    """A click parameter for every field of `model`, its own fields before the inherited ones."""
+    """A click parameter for every field of `model` that is a user's to set, its own before the inherited ones."""
     inherited = {name for base in model.__mro__[1:] for name in getattr(base, "__annotations__", {})}
-    names = sorted(model.model_fields, key=lambda name: name in inherited)
+    names = sorted(
+        (name for name, field in model.model_fields.items() if not is_internal(field)),
+        key=lambda name: name in inherited,
+    )
     main = positional(model)
     return [
         _argument(name, model.model_fields[name]) if name == main else _option(name, model.model_fields[name])
@@ -135,6 +139,11 @@ def _problem(location: tuple[int | str, ...], kind: str, message: str, main: str
     name, *rest = map(str, location)
     shown = name.upper() if name == main else _flag(name)
     return ".".join([shown, *rest]) + f": {words}"
+
+
+def is_internal(field: FieldInfo) -> bool:
+    """Whether a field is the program's own to set."""
+    return isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("internal") is True
 
 
 def _argument(name: str, field: FieldInfo) -> click.Argument:

@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 from pydantic import BaseModel, Field, StringConstraints, model_validator
 
-from console.options import ENVIRONMENT_PREFIX, parameters, positional, validated
+from console.options import ENVIRONMENT_PREFIX, is_internal, parameters, positional, validated
 from workflows.pipelines import discover
 
 
@@ -135,6 +135,18 @@ def test_every_kind_of_field_is_an_option(words: list[str], value: dict[str, Any
 def test_a_flag_that_nobody_touched_is_not_given() -> None:
     """An optional flag has three states, and not giving it is one."""
     assert accepted("t").verbose is None
+
+
+def test_an_internal_field_is_no_option() -> None:
+    """Not in the help, not on the command line, not from the environment."""
+
+    class Child(BaseModel):
+        task: str
+        parent: str | None = Field(default=None, json_schema_extra={"internal": True}, description="Who started it.")
+
+    assert "Who started it" not in help_of(Child)
+    assert run(Child, "t", "--parent", "me")[0].exit_code == 2
+    assert run(Child, "t", env={"BREAKWATER_PARENT": "me"})[1] == Child(task="t")
 
 
 def test_own_fields_come_before_inherited_ones() -> None:
@@ -534,7 +546,8 @@ def test_every_field_of_every_pipeline_has_help(name: str) -> None:
     assert all(field.description for field in model.model_fields.values())
     text = help_of(model)
     for field in model.model_fields.values():
-        assert " ".join((field.description or "").split()) in text or field.is_required()
+        shown = " ".join((field.description or "").split()) in text
+        assert shown is not is_internal(field) or field.is_required()
 
 
 @pytest.mark.parametrize("name", sorted(discover()))
