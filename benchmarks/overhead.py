@@ -21,7 +21,6 @@ import statistics
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -30,16 +29,10 @@ from uuid import uuid4
 
 import click
 from temporalio import activity, workflow
-from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-import worker
-from activities.claude import Claude, Meter, claude
-from hosting.home import Home
-from hosting.temporal_server import server_settings, temporal_binary
-from simulator import ServerOptions, Simulator
+from activities.claude import Claude, Meter
+from benchmarks.rig import Rig, rig
 from workflows.contracts import SUBAGENT_QUEUE, WORKFLOW_QUEUE, RunReport, SubagentCall
 from workflows.delegate import delegate
 from workflows.pipelines.plan_generate_evaluate import Input, PlanGenerateEvaluate, Result
@@ -104,15 +97,6 @@ class BareActivities:
         return call.prompt
 
 
-@dataclass(frozen=True)
-class Bench:
-    """The server, the stand-in and the client under measurement."""
-
-    client: Client
-    simulator: Simulator
-    model: Claude
-
-
 async def said(model: Claude, call: SubagentCall) -> str:
     """One SDK call: its text."""
     meter = Meter()
@@ -121,39 +105,27 @@ async def said(model: Claude, call: SubagentCall) -> str:
 
 
 @asynccontextmanager
-async def bench() -> AsyncIterator[Bench]:
+async def bench() -> AsyncIterator[Rig]:
     """A server with the embedded settings, the stand-in, Breakwater's workers and the bare ones."""
     async with AsyncExitStack() as stack:
-        environment = await stack.enter_async_context(
-            await WorkflowEnvironment.start_local(
-                dev_server_existing_path=str(temporal_binary()),
-                dev_server_extra_args=server_settings(),
-                data_converter=pydantic_data_converter,
-            )
-        )
-        simulator = await stack.enter_async_context(Simulator(ServerOptions()))
-        model = await stack.enter_async_context(claude(timedelta(seconds=60), simulator.url))
-        bare = BareActivities(model)
-        home = Home(Path(stack.enter_context(TemporaryDirectory())))
-        settings = worker.Settings()
-        gate = worker.breaker(settings, home, "benchmark")
-        stack.push_async_callback(gate.close)
+        home = Path(stack.enter_context(TemporaryDirectory()))
+        here = await stack.enter_async_context(rig(home, "benchmark"))
+        bare = BareActivities(here.model)
         for each in (
-            *worker.workers(environment.client, model, gate, settings),
             Worker(
-                environment.client,
+                here.client,
                 task_queue=BENCH_QUEUE,
                 workflows=[DelegatedChain, BareChain],
                 workflow_runner=UnsandboxedWorkflowRunner(),
             ),
             Worker(
-                environment.client,
+                here.client,
                 task_queue=SUBAGENT_QUEUE + "-bare",
                 activities=[bare.same_call, bare.nothing],
             ),
         ):
             await stack.enter_async_context(each)
-        yield Bench(environment.client, simulator, model)
+        yield here
 
 
 async def timed(what: Callable[[], Awaitable[object]]) -> float:
@@ -174,7 +146,7 @@ async def side_by_side(rounds: int, *what: Callable[[], Awaitable[object]]) -> l
     return times
 
 
-async def calls_of_one_run(here: Bench) -> tuple[list[SubagentCall], int]:
+async def calls_of_one_run(here: Rig) -> tuple[list[SubagentCall], int]:
     """The three calls a passing run makes, word for word, and how many events its history has."""
     handle = await here.client.start_workflow(
         PlanGenerateEvaluate.run, Input(task=TASK), id=f"words-{uuid4()}", task_queue=WORKFLOW_QUEUE

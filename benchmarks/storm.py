@@ -40,12 +40,11 @@ from uuid import uuid4
 
 import click
 from temporalio.client import Client, WorkflowFailureError
-from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.testing import WorkflowEnvironment
 
 from activities.claude import Claude, Meter, claude
 from benchmarks.gate import GATE_CALLS, gate_costs, valkey
 from benchmarks.peers import ArticleBreaker, Call, plain_temporal, retried
+from benchmarks.rig import address, temporal_server
 from benchmarks.storm_figures import (
     RECOVERY_TIMEOUT,
     SCENARIOS,
@@ -61,7 +60,6 @@ from benchmarks.storm_figures import (
 )
 from benchmarks.storm_worker import SILENCE, STORM_QUEUE, TASK, OneCall
 from hosting.home import HOME_VARIABLE, PROJECT, Home
-from hosting.temporal_server import server_settings, temporal_binary
 from simulator import ServerOptions, Simulator
 from workflows.contracts import SubagentCall
 from workflows.models import TIERS
@@ -79,7 +77,6 @@ class Bench:
     """What every contender gets."""
 
     client: Client
-    address: str
     scenario: Scenario
     runs: int
     scale: float
@@ -127,7 +124,7 @@ async def worker_process(bench: Bench, stand_in: str, name: str, environment: di
     """One Breakwater worker, ready; its log is in the bench's folder. It ends when the pipe to it does."""
     with (bench.folder / f"{bench.scenario.name}-{name}.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "benchmarks.storm_worker", bench.address, stand_in, name),
+            *(sys.executable, "-m", "benchmarks.storm_worker", address(bench.client), stand_in, name),
             stdin=PIPE,
             stdout=PIPE,
             stderr=log,
@@ -254,14 +251,9 @@ async def storm(
     """Every contender through every scenario; Breakwater first and alone, the others beside each other."""
     found: list[Figures] = []
     await warm_up()
-    async with await WorkflowEnvironment.start_local(
-        dev_server_existing_path=str(temporal_binary()),
-        dev_server_extra_args=server_settings(),
-        data_converter=pydantic_data_converter,
-    ) as environment:
-        address = environment.client.service_client.config.target_host
+    async with temporal_server() as client:
         for scenario in scenarios:
-            bench = Bench(environment.client, address, scenario, runs, scale, refusal, store, folder)
+            bench = Bench(client, scenario, runs, scale, refusal, store, folder)
             alone = [name for name in contenders if name == "breakwater"]
             for group in (alone, [name for name in contenders if name not in alone]):
                 if not group:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -12,14 +11,10 @@ from uuid import uuid4
 
 import pytest
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.exceptions import ApplicationError
-from temporalio.testing import WorkflowEnvironment
 
 import worker
-from activities.claude import claude
-from hosting.home import Home
-from hosting.temporal_server import server_settings, temporal_binary
+from benchmarks.rig import rig
 from simulator import Entry, ServerOptions, Simulator
 from workflows.contracts import WORKFLOW_QUEUE, RunReport
 from workflows.pipelines.plan_generate_evaluate import Input, PlanGenerateEvaluate, Result
@@ -77,25 +72,13 @@ async def report_of(handle: WorkflowHandle[Any, RunReport[Result]]) -> RunReport
 @pytest.fixture(scope="session")
 async def bench(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bench]:
     """One server, one stand-in, one worker for the whole session."""
-    async with AsyncExitStack() as stack:
-        environment = await stack.enter_async_context(
-            await WorkflowEnvironment.start_local(
-                dev_server_existing_path=str(temporal_binary()),
-                dev_server_extra_args=server_settings(),
-                data_converter=pydantic_data_converter,
-            )
-        )
-        simulator = await stack.enter_async_context(Simulator(ServerOptions(journal_texts=True)))
-        model = await stack.enter_async_context(claude(SILENCE, simulator.url))
-        # Tests of every failure share this worker, so its circuit must not open: it has tests of its own.
-        settings = worker.Settings(
-            worker_grace_period=0, breaker_failure_threshold=10_000, breaker_failure_rate=1, breaker_window=1_000
-        )
-        gate = worker.breaker(settings, Home(tmp_path_factory.mktemp("home")), "tests")
-        stack.push_async_callback(gate.close)
-        for each in worker.workers(environment.client, model, gate, settings):
-            await stack.enter_async_context(each)
-        yield Bench(environment.client, simulator)
+    # Tests of every failure share this worker, so its circuit must not open: it has tests of its own.
+    settings = worker.Settings(
+        worker_grace_period=0, breaker_failure_threshold=10_000, breaker_failure_rate=1, breaker_window=1_000
+    )
+    home, seen = tmp_path_factory.mktemp("home"), ServerOptions(journal_texts=True)
+    async with rig(home, "tests", settings=settings, simulated=seen, silence=SILENCE) as here:
+        yield Bench(here.client, here.simulator)
 
 
 @pytest.fixture

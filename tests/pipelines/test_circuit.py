@@ -5,21 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 from temporalio.api.enums.v1 import EventType
-from temporalio.client import Client, WorkflowHandle
-from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.testing import WorkflowEnvironment
+from temporalio.client import WorkflowHandle
 
 import worker
-from activities.claude import claude
-from hosting.home import Home
-from hosting.temporal_server import server_settings, temporal_binary
-from simulator import ServerOptions, Simulator
+from benchmarks.rig import rig
 from tests.pipelines.conftest import SILENCE, Bench, report_of
 from workflows.contracts import AWAIT_CIRCUIT, CIRCUIT_OPEN_ERROR, RunReport
 
@@ -31,27 +25,9 @@ DOWN = {"kind": "status", "status": 529}
 @pytest.fixture
 async def fleet(tmp_path: Path) -> AsyncIterator[Bench]:
     """A server, a stand-in, and two processes' worth of workers that share one circuit."""
-    async with AsyncExitStack() as stack:
-        environment = await stack.enter_async_context(
-            await WorkflowEnvironment.start_local(
-                dev_server_existing_path=str(temporal_binary()),
-                dev_server_extra_args=server_settings(),
-                data_converter=pydantic_data_converter,
-            )
-        )
-        simulator = await stack.enter_async_context(Simulator(ServerOptions()))
-        model = await stack.enter_async_context(claude(SILENCE, simulator.url))
-        settings = worker.Settings(worker_grace_period=0, breaker_recovery_timeout=RECOVERY)
-        home = Home(tmp_path / "home")
-        home.prepare()
-        for name in ("one", "two"):
-            gate = worker.breaker(settings, home, name)
-            stack.push_async_callback(gate.close)
-            target = environment.client.service_client.config.target_host
-            client = await Client.connect(target, data_converter=pydantic_data_converter)
-            for each in worker.workers(client, model, gate, settings):
-                await stack.enter_async_context(each)
-        yield Bench(environment.client, simulator)
+    settings = worker.Settings(worker_grace_period=0, breaker_recovery_timeout=RECOVERY)
+    async with rig(tmp_path / "home", "one", "two", settings=settings, silence=SILENCE) as here:
+        yield Bench(here.client, here.simulator)
 
 
 async def kinds_of(handle: WorkflowHandle[Any, RunReport[Any]]) -> Counter[str]:
