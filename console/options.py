@@ -1,8 +1,9 @@
 """From a pipeline's Input to a complete command: every field an option, its description the help, its bounds checked.
 
 The first field without a default is the positional argument. Text may be given as it is, as `@file`, or as `-` for
-standard input; anything that is not a plain value is JSON, given in the same three ways. A field marked with
-`json_schema_extra={"internal": True}` is no option: a pipeline sets it when it starts another run.
+standard input; anything that is not a plain value is JSON, given in the same three ways. What a field says of itself in
+`json_schema_extra`: `internal` makes it no option (a pipeline sets it when it starts another run), `names` lets it be
+typed as names between commas, and `shown_default` is what the help calls its default.
 """
 
 from __future__ import annotations
@@ -66,6 +67,19 @@ class Json(Text):
             self.fail(f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}", param, ctx)
         except (ValueError, RecursionError) as error:
             self.fail(f"not JSON that can be read ({type(error).__name__}); simplify it", param, ctx)
+
+
+class Listed(Json):
+    """A JSON list, one JSON object of it, or plain names between commas."""
+
+    name = "a,b | json | @file | -"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        if value.startswith(("@", "[", "{")) or value == "-":
+            return super().convert(value, param, ctx)
+        return [name for name in (part.strip() for part in value.split(",")) if name]
 
 
 class Duration(click.ParamType[Any]):
@@ -143,7 +157,12 @@ def _problem(location: tuple[int | str, ...], kind: str, message: str, main: str
 
 def is_internal(field: FieldInfo) -> bool:
     """Whether a field is the program's own to set."""
-    return isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("internal") is True
+    return _extra(field, "internal") is True
+
+
+def _extra(field: FieldInfo, name: str) -> Any:
+    """What a field says of itself for the command line: `internal`, `names`, `shown_default`."""
+    return field.json_schema_extra.get(name) if isinstance(field.json_schema_extra, dict) else None
 
 
 def _argument(name: str, field: FieldInfo) -> click.Argument:
@@ -162,7 +181,7 @@ def _option(name: str, field: FieldInfo) -> click.Option:
     }
     if kind is bool:
         return click.Option([f"{_flag(name)}/--no-{_flag(name)[2:]}"], **common)
-    return click.Option([_flag(name)], type=_type(kind), **common)
+    return click.Option([_flag(name)], type=Listed() if _extra(field, "names") else _type(kind), **common)
 
 
 def _flag(name: str) -> str:
@@ -171,8 +190,8 @@ def _flag(name: str) -> str:
 
 def _help(field: FieldInfo) -> str:
     words = field.description or ""
-    default = field.get_default(call_default_factory=True)
-    if field.is_required() or default is None:
+    default = _extra(field, "shown_default") or field.get_default(call_default_factory=True)
+    if field.is_required() or default is None or default == []:
         return words
     return f"{words} [default: {_shown(default)}]"
 

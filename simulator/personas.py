@@ -15,13 +15,14 @@ from pydantic import JsonValue
 from simulator.answers import any_answer, as_text, prose
 from simulator.assignments import Assignment
 from simulator.calls import Call
+from simulator.compliance import narrate, review
 from simulator.deliverables import deliverable
 from simulator.schemas import fits
 from simulator.standards import clauses, criteria_for
 
 Persona = Callable[[Assignment], JsonValue]
 
-_PERSONAS: dict[str, Persona] = {}
+_PERSONAS: dict[str, Persona] = {"reviewer": review, "narrator": narrate}
 
 _CONSTRAINTS_END = 4
 _LONGEST_QUOTE = 120

@@ -72,6 +72,10 @@ class RunResult(BaseModel):
         """The result as `starter.py run` prints it on stdout; override it where one field is what people want."""
         return self.model_dump_json(indent=2)
 
+    def markdown(self) -> str:
+        """The result as `--report FILE.md` has it; the text, set off, unless it is overridden."""
+        return "".join(f"    {line}\n" for line in self.text().splitlines())
+
     def summary(self) -> list[tuple[str, str, str]]:
         """Rows (what, verdict, remark) shown beside the result; none by default."""
         return []

@@ -1,0 +1,271 @@
+"""Compliance review: one reviewer for each domain, all at once, and a report made by code from what was asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, model_validator
+from temporalio import workflow
+
+from workflows.contracts import Reply, RunReport
+from workflows.delegate import delegate
+from workflows.domains import DEFAULT, MOST_DOMAINS, Domain, Domains, Model
+from workflows.policies import Policy, Require
+from workflows.review_tables import as_markdown, as_text
+from workflows.reviews import Overall, Row, contradictions, headline, lost, overall, row_of, to_narrate
+from workflows.run import Outcome, Run, RunInput, RunResult
+from workflows.state import Slot, digest
+from workflows.subagents.narrator import NARRATOR, Narrative
+from workflows.subagents.reviewer import Review, ReviewRequest, reviewer_of
+
+MOST_BYTES = 1_000_000
+"""Of a transaction: about half of what the smallest context window holds, instructions and answer included."""
+TRANSACTION = "transaction/submitted"
+
+
+class Transaction(BaseModel):
+    """What is reviewed, as it was submitted."""
+
+    content: JsonValue
+
+
+class Earlier(BaseModel):
+    """The report that a rerun adds to. It is never changed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    run_id: str
+    rows: list[Row]
+
+
+class Input(RunInput):
+    """What is to be reviewed, for which domains, and when that is good enough."""
+
+    transaction: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)] = Field(
+        description="The transaction: a JSON object or text."
+    )
+    format: Literal["auto", "json", "text"] = Field(
+        default="auto", description="What the transaction is; auto takes what begins with { for a JSON object."
+    )
+    domains: Domains = Field(
+        default=list(DEFAULT),
+        min_length=1,
+        description="What to review for: names (AML,KYC,FATF) or JSON records {name, instructions, required, model}.",
+        json_schema_extra={"names": True, "shown_default": "AML,KYC,FATF"},
+    )
+    add_domains: Domains = Field(
+        default=[],
+        description="Domains beside those of --domains, as JSON records; so @sanctions.json adds one.",
+        json_schema_extra={"names": True},
+    )
+    require: Require = Field(default="all", description="What makes a PASS: all required, quorum:K, or best-effort.")
+    early_stop: bool = Field(
+        default=False, description="Stop the other reviewers as soon as it cannot be a PASS any more."
+    )
+    narrative: bool = Field(default=False, description="Have the finished table put into words; they are checked.")
+    reviewer_model: Model | None = Field(default=None, description="Model of domains that name none.")
+    narrator_model: Model | None = Field(default=None, description="Model that writes the narrative.")
+    only: list[str] | None = Field(
+        default=None, description="Of a rerun: the domains to review again.", json_schema_extra={"internal": True}
+    )
+    earlier: Earlier | None = Field(
+        default=None, description="Of a rerun: what it adds to.", json_schema_extra={"internal": True}
+    )
+
+    @model_validator(mode="after")
+    def _can_be_reviewed(self) -> Self:
+        if (size := len(self.transaction.encode("utf-8", "surrogatepass"))) > MOST_BYTES:
+            raise ValueError(
+                f"the transaction has {size:,} bytes, a review takes at most {MOST_BYTES:,}; submit what matters of it"
+            )
+        if found := next((each for each in self.transaction if _is_control(each)), None):
+            raise ValueError(f"the transaction contains the control character U+{ord(found):04X}; remove it")
+        self.content()
+        names = [domain.name.upper() for domain in self.all_domains]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"the domain {twice} is named twice; a domain is reviewed once")
+        if len(names) > MOST_DOMAINS:
+            raise ValueError(f"{len(names)} domains are too many; a review takes at most {MOST_DOMAINS}")
+        if missing := [name for name in self.only or [] if name.upper() not in names]:
+            raise ValueError(f"there is no domain {missing[0][:40]!r} in this review; there are {', '.join(names)}")
+        policy = Policy.parse(self.require)
+        if (policy.quorum or 0) > len(names):
+            raise ValueError(f"require: {self.require} can never be met by {len(names)} domains")
+        return self
+
+    @property
+    def all_domains(self) -> list[Domain]:
+        """Everything that was asked for, in order: the rows of the report."""
+        return [*self.domains, *self.add_domains]
+
+    def content(self) -> JsonValue:
+        """The transaction as a JSON object, or as text. Raises ValueError if it is not what it promises to be."""
+        if self.format == "text" or (self.format == "auto" and not self.transaction.startswith("{")):
+            return self.transaction
+        try:
+            content: JsonValue = json.loads(self.transaction)
+        except RecursionError as error:
+            raise ValueError("the transaction is nested too deeply; submit it with --format text") from error
+        except ValueError as error:
+            raise ValueError(f"the transaction is not JSON ({error}); mend it or say --format text") from error
+        if not isinstance(content, dict) or not content:
+            raise ValueError("the transaction is JSON but no object with members; mend it or say --format text")
+        return content
+
+    def again(self, report: RunReport[Result], only: list[str]) -> Input:
+        """The input of a rerun: the same transaction, these domains paid for again, the other rows taken over."""
+        if report.result is None:
+            raise ValueError("the earlier run has no report to add to; start a new review")
+        earlier = Earlier(run_id=report.run_id, rows=report.result.rows)
+        return Input.model_validate({**dict(self), "only": only, "earlier": earlier})
+
+
+class Result(RunResult):
+    """The report. Made by code; a model contributed verdicts and, if asked, words."""
+
+    outcome: Overall
+    headline: str = Field(description="How many passed, failed and were not checked, of those asked for.")
+    rows: list[Row] = Field(description="Exactly one for each domain that was asked for.")
+    require: str
+    transaction_sha256: str = Field(description="Of the transaction's canonical JSON.")
+    narrative: str | None = None
+    narrative_note: str | None = Field(default=None, description="Why there is no narrative although one was wanted.")
+    earlier: str | None = Field(default=None, description="The run whose report this one adds to.")
+
+    def text(self) -> str:
+        """The table, every issue, and what else there is to say."""
+        return as_text(self.headline, self.rows, self._remarks())
+
+    def markdown(self) -> str:
+        """The same for a file."""
+        return as_markdown(self.headline, self.rows, self._remarks())
+
+    def _remarks(self) -> list[str]:
+        remarks = [f"what makes a PASS: {self.require}", f"transaction sha256 {self.transaction_sha256}"]
+        if self.earlier:
+            taken = ", ".join(row.domain for row in self.rows if row.run_id == self.earlier) or "nothing"
+            remarks.append(f"an addendum to the report of {self.earlier}, which stands as it was; taken over: {taken}")
+        return [
+            *([self.narrative] if self.narrative else []),
+            *([self.narrative_note] if self.narrative_note else []),
+            *remarks,
+        ]
+
+
+@workflow.defn(name="compliance-review")
+class ComplianceReview:
+    """Reviews a transaction for every domain at once and reports each of them, checked or not."""
+
+    @workflow.init
+    def __init__(self, input: Input) -> None:
+        self.bookkeeping = Run[Result](
+            input, {TRANSACTION: Slot(Transaction), "review/*": Slot(Review), "narrative/text": Slot(Narrative)}
+        )
+        self.input = input
+        self.replies: dict[str, Reply[Review]] = {}
+        self.reviewing: dict[str, asyncio.Task[None]] = {}
+        self.stopped_early = False
+
+    @workflow.run
+    async def run(self, input: Input) -> RunReport[Result]:
+        return await self.bookkeeping.conduct(self.story(input))
+
+    async def story(self, input: Input) -> Outcome[Result]:
+        run = self.bookkeeping
+        run.state.write(TRANSACTION, Transaction(content=input.content()), writer="submitter")
+        run.at("reviewing " + ", ".join(domain.name for domain in self.asked()))
+        self.reviewing = {domain.name: asyncio.create_task(self.review(domain)) for domain in self.asked()}
+        try:
+            await asyncio.gather(*self.reviewing.values(), return_exceptions=True)
+        finally:
+            run.keep(self.result())
+        for task in self.reviewing.values():
+            if not task.cancelled():
+                task.result()  # a defect is one, and not a row
+        result = self.result()
+        if input.narrative:
+            run.at("putting it into words")
+            result = await self.narrated(result)
+        return Outcome(self.stop_reason(result), result.outcome == "PASS", result, None)
+
+    async def review(self, domain: Domain) -> None:
+        """One domain, whose failure is a row and nobody else's concern."""
+        self.replies[domain.name] = await delegate(
+            self.bookkeeping,
+            reviewer_of(domain, self.input.reviewer_model),
+            ReviewRequest(domain=domain.name),
+            reads=[TRANSACTION],
+            writes=f"review/{domain.name}",
+        )
+        self.bookkeeping.keep(self.result())
+        open_ = [name for name, task in self.reviewing.items() if name != domain.name and not task.done()]
+        if self.input.early_stop and open_ and lost(self.rows(), open_, Policy.parse(self.input.require)):
+            self.stopped_early = True
+            for name in open_:
+                self.reviewing[name].cancel()
+
+    def asked(self) -> list[Domain]:
+        """The domains this run pays for: all of them, or those a rerun names."""
+        only = None if self.input.only is None else {name.upper() for name in self.input.only}
+        return [domain for domain in self.input.all_domains if only is None or domain.name.upper() in only]
+
+    def rows(self) -> list[Row]:
+        """One row for each domain asked for, in the order of the asking."""
+        mine = {domain.name for domain in self.asked()}
+        taken = {row.domain: row for row in self.input.earlier.rows} if self.input.earlier else {}
+        return [
+            taken[domain.name] if domain.name in taken and domain.name not in mine else self.row(domain)
+            for domain in self.input.all_domains
+        ]
+
+    def row(self, domain: Domain) -> Row:
+        """What the state holds of a domain; where it holds nothing, what became of the reviewer."""
+        key = f"review/{domain.name}"
+        entry = self.bookkeeping.state.get(key)
+        review = self.bookkeeping.state.value(key, Review) if entry else None
+        role = reviewer_of(domain, None).role
+        reply = self.replies.get(domain.name) or next((r for r in self.bookkeeping.replies if r.role == role), None)
+        row = row_of(domain, self.bookkeeping.id, review, entry.writer if entry else None, reply)
+        if row.status == "not_run" and self.stopped_early:
+            row = row.model_copy(update={"cause": f"stopped early: {self.input.require} could no longer be met"})
+        return row
+
+    def result(self) -> Result:
+        """The report as things stand."""
+        rows = self.rows()
+        outcome = overall(rows, Policy.parse(self.input.require))
+        return Result(
+            outcome=outcome,
+            headline=headline(rows, outcome),
+            rows=rows,
+            require=self.input.require,
+            transaction_sha256=digest(self.input.content()),
+            earlier=self.input.earlier.run_id if self.input.earlier else None,
+        )
+
+    async def narrated(self, result: Result) -> Result:
+        """The report with words, if the words say nothing that the table does not."""
+        reply = await delegate(
+            self.bookkeeping, NARRATOR, to_narrate(result.rows, result.outcome), writes="narrative/text"
+        )
+        if reply.answer is None:
+            return result.model_copy(
+                update={"narrative_note": f"no narrative: {reply.error_kind}: {reply.error_message}"}
+            )
+        if wrong := contradictions(reply.answer, result.rows, result.outcome):
+            return result.model_copy(update={"narrative_note": f"the narrative is not printed: {'; '.join(wrong)}"})
+        return result.model_copy(update={"narrative": reply.answer.narrative})
+
+    def stop_reason(self, result: Result) -> str:
+        """`reviewed`, or the bound that kept a domain from being reviewed."""
+        if self.stopped_early:
+            return "early_stop"
+        kinds = [reply.error_kind for reply in self.replies.values()]
+        return next((kind for kind in ("budget_exceeded", "deadline") if kind in kinds), "reviewed")
+
+
+def _is_control(character: str) -> bool:
+    """A character nobody types on purpose; line breaks and tabs are text."""
+    return (character < " " and character not in "\t\n\r") or "\x7f" <= character <= "\x9f"

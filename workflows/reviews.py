@@ -1,0 +1,161 @@
+"""From reviews to a compliance report: made by code from the domains that were asked for, exactly one row each.
+
+The denominator is what was requested. A domain that nobody answered for is a row that says so; a pass with issues is
+none. Pure; a narrative is checked here too, because it may not say what the table does not.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from pydantic import BaseModel
+
+from workflows.contracts import Reply
+from workflows.domains import Domain
+from workflows.policies import Policy, Tally
+from workflows.subagents.narrator import NarrateRequest, NarrateRow, Narrative
+from workflows.subagents.reviewer import Issue, Review
+
+RowStatus = Literal["pass", "fail", "inconclusive", "error", "timeout", "not_run"]
+Overall = Literal["PASS", "FAIL", "INCOMPLETE"]
+
+_FIGURE = re.compile(r"\w*\d[\w.,%/-]*")
+_OUTCOME = re.compile(r"\b(PASS|FAIL|INCOMPLETE)\b")
+
+
+class Row(BaseModel):
+    """One requested domain: what was found, or why nothing was."""
+
+    domain: str
+    required: bool
+    status: RowStatus
+    cause: str | None = None
+    """Why there is no plain verdict: the failure in words, or what makes a pass inconclusive."""
+    issues: list[Issue] = []
+    confidence: float | None = None
+    reviewer: str | None = None
+    """Who wrote the verdict: an agent of the run, or somebody who put it into the state."""
+    model: str | None = None
+    attempts: int = 0
+    started_at: datetime | None = None
+    duration: timedelta | None = None
+    cost_usd: float | None = None
+    request_id: str | None = None
+    run_id: str
+    """The run that reviewed it: an earlier one for a row that a rerun took over."""
+
+
+def row_of(domain: Domain, run_id: str, review: Review | None, writer: str | None, reply: Reply[Any] | None) -> Row:
+    """The row of a domain: its review if there is one, else what became of its reviewer."""
+    row = Row(domain=domain.name, required=domain.required, status="not_run", run_id=run_id)
+    if reply is not None:
+        row = row.model_copy(
+            update={
+                "reviewer": reply.agent,
+                "model": reply.model,
+                "attempts": reply.attempts,
+                "started_at": reply.started_at,
+                "duration": reply.duration,
+                "cost_usd": reply.cost_usd,
+                "request_id": reply.request_id,
+            }
+        )
+    if review is not None:
+        doubtful = review.status == "pass" and bool(review.issues)
+        return row.model_copy(
+            update={
+                "status": "inconclusive" if doubtful else review.status,
+                "cause": "passed with issues" if doubtful else None,
+                "issues": review.issues,
+                "confidence": review.confidence,
+                "reviewer": writer,
+            }
+        )
+    if reply is None:
+        return row.model_copy(update={"cause": "the run ended before it was reviewed"})
+    return row.model_copy(update={"status": _unreviewed(reply), "cause": f"{reply.error_kind}: {reply.error_message}"})
+
+
+def _unreviewed(reply: Reply[Any]) -> RowStatus:
+    if reply.error_kind == "cancelled" or reply.attempts == 0:
+        return "not_run"
+    return "timeout" if reply.error_kind in ("timeout", "deadline") else "error"
+
+
+def tally_of(rows: Sequence[Row], open_: Sequence[str] = ()) -> Tally:
+    """What has passed and what has not; the domains in `open_` may still do either."""
+    settled = [row for row in rows if row.domain not in open_]
+    required = [row for row in settled if row.required]
+    passed = [row for row in settled if row.status == "pass"]
+    return Tally(
+        total=len(rows),
+        passed=len(passed),
+        failed=len(settled) - len(passed),
+        required=sum(row.required for row in rows),
+        required_passed=sum(row.status == "pass" for row in required),
+        required_failed=sum(row.status != "pass" for row in required),
+    )
+
+
+def overall(rows: Sequence[Row], policy: Policy) -> Overall:
+    """FAIL if any domain failed, else PASS if the policy is met, else INCOMPLETE."""
+    if any(row.status == "fail" for row in rows):
+        return "FAIL"
+    return "PASS" if policy.met(tally_of(rows)) else "INCOMPLETE"
+
+
+def lost(rows: Sequence[Row], open_: Sequence[str], policy: Policy) -> bool:
+    """Whether it cannot be a PASS any more, whatever the open domains say."""
+    failed = any(row.status == "fail" and row.domain not in open_ for row in rows)
+    return failed or policy.hopeless(tally_of(rows, open_))
+
+
+def headline(rows: Sequence[Row], outcome: Overall) -> str:
+    """`2 pass, 0 fail, 1 not checked → INCOMPLETE`: the counts add up to what was asked for."""
+    count = {status: sum(row.status == status for row in rows) for status in ("pass", "fail", "inconclusive")}
+    unchecked = len(rows) - sum(count.values())
+    doubtful = f"{count['inconclusive']} inconclusive, " if count["inconclusive"] else ""
+    return f"{count['pass']} pass, {count['fail']} fail, {doubtful}{unchecked} not checked → {outcome}"
+
+
+def to_narrate(rows: Sequence[Row], outcome: Overall) -> NarrateRequest:
+    """The table as the narrator sees it."""
+    return NarrateRequest(
+        outcome=outcome,
+        rows=[
+            NarrateRow(
+                domain=row.domain,
+                status=row.status,
+                cause=row.cause,
+                issues=[f"{issue.code} ({issue.severity}): {issue.evidence}" for issue in row.issues],
+            )
+            for row in rows
+        ],
+    )
+
+
+def contradictions(narrative: Narrative, rows: Sequence[Row], outcome: Overall) -> list[str]:
+    """What a narrative says that the table does not; a narrative with any is not printed."""
+    statuses = {row.domain.upper(): row.status for row in rows}
+    found = []
+    for claim in narrative.claims:
+        known = statuses.get(claim.domain.upper())
+        if known is None:
+            found.append(f"it speaks of {claim.domain[:40]!r}, which was not asked for")
+        elif known != claim.status.lower():
+            found.append(f"it says {claim.domain} is {claim.status[:40]!r}, the table says {known!r}")
+    claimed = {claim.domain.upper() for claim in narrative.claims}
+    words = set(re.findall(r"[\w-]+", narrative.narrative.upper()))
+    found += [f"it mentions {name} and claims nothing of it" for name in statuses if name in words - claimed]
+    found += [
+        f"it says {word}, the table {outcome}" for word in _OUTCOME.findall(narrative.narrative) if word != outcome
+    ]
+    known_words = " ".join(
+        [*statuses, *(f"{i.code} {i.evidence} {i.where}" for row in rows for i in row.issues)]
+    ).upper()
+    figures = (figure.rstrip(".,-/") for figure in _FIGURE.findall(narrative.narrative))
+    found += [f"it gives the figure {figure!r}" for figure in figures if figure.upper() not in known_words]
+    return found
