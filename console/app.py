@@ -9,19 +9,28 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from console.cli.breaker import breaker
+from console.cli.records import audit, state
 from console.errors import Exit, Stop, finish
 from hosting.errors import HostingError, Unreachable
 
 if TYPE_CHECKING:
-    from datetime import timedelta
+    from workflows.pipelines import Pipeline
 
 
 class Pipelines(click.Group):
     """One subcommand for every pipeline; its options are the fields of its Input."""
+
+    def command_for(self, pipeline: Pipeline) -> click.Command:
+        """The command of a pipeline."""
+        from console.commands.run import command_for
+
+        return command_for(pipeline)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         from workflows.pipelines import discover
@@ -32,12 +41,7 @@ class Pipelines(click.Group):
         from workflows.pipelines import discover
 
         pipeline = discover().get(cmd_name)
-        if pipeline is None:
-            return None
-
-        from console.commands.run import command_for
-
-        return command_for(pipeline)
+        return None if pipeline is None else self.command_for(pipeline)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -46,6 +50,16 @@ class Pipelines(click.Group):
             known = ", ".join(self.list_commands(ctx))
             raise click.UsageError(f"there is no pipeline {args[0]!r}; there are: {known}", ctx)
         return super().resolve_command(ctx, args)
+
+
+class Batches(Pipelines):
+    """The same, for a file of inputs."""
+
+    def command_for(self, pipeline: Pipeline) -> click.Command:
+        """The batch command of a pipeline."""
+        from console.commands.batch import batch_command_for
+
+        return batch_command_for(pipeline)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -60,6 +74,28 @@ def run() -> None:
     The same --id twice attaches to the run instead of paying again. Text may be given as @file, or as - for standard
     input. The result goes to standard output, everything else to standard error.
     """
+
+
+@starter.group(cls=Batches, subcommand_metavar="PIPELINE [OPTIONS] @FILE")
+def batch() -> None:
+    """Start a run for each line of a file, and print a line of JSON for each that has ended.
+
+    A line is the input itself: a JSON object, a JSON string, or plain text. The exit code is the worst of the runs'.
+    """
+
+
+@starter.command()
+@click.argument("id")
+@click.option("--only", required=True, metavar="A,B", help="What to pay for again, e.g. --only FATF.")
+@click.option("--id", "run_id", help="Name the new run.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of the result's text.")
+@click.option("--report", type=click.Path(path_type=Path), help="Write the report to FILE.md, .json or .txt too.")
+def rerun(id: str, only: str, run_id: str | None, as_json: bool, report: Path | None) -> None:
+    """Run a part of an ended run again: a new run, whose report names the earlier one and takes over the rest."""
+    from console.commands.run import rerun as again
+
+    names = [name for name in (part.strip() for part in only.split(",")) if name]
+    finish(again(id, names, run_id, as_json=as_json, report_file=report))
 
 
 @starter.command("list")
@@ -94,11 +130,12 @@ def watch(id: str) -> None:
 @starter.command()
 @click.argument("id")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def result(id: str, as_json: bool) -> None:
+@click.option("--report", type=click.Path(path_type=Path), help="Write the report to FILE.md, .json or .txt too.")
+def result(id: str, as_json: bool, report: Path | None) -> None:
     """Wait for a run's end, print its result, and exit as `run` would."""
     from console.commands.run import result_of_run
 
-    finish(result_of_run(id, as_json))
+    finish(result_of_run(id, as_json, report))
 
 
 @starter.command()
@@ -126,83 +163,8 @@ def down() -> None:
     finish(take_down())
 
 
-class Late(click.ParamType[Any]):
-    """A duration, whose parser is loaded only when one is given."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        from console.options import Duration
-
-        return Duration().convert(value, param, ctx)
-
-
-_KEY = click.argument("key", required=False)
-_REASON = click.option("--reason", required=True, help="Why; whoever is held up by it reads this.")
-_FOR = click.option("--for", "lasting", type=Late(), help="For how long, as 90s, 10m or 2h; without it, until reset.")
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-
-
-@starter.group()
-def breaker() -> None:
-    """Look at the circuits, hold them open or closed, or reset them.
-
-    KEY is "host model" as `status` shows it; without it a command is about every circuit there is. No server and no
-    worker needs to run: the store is read directly, the one BREAKER_STORE names or else the home's.
-    """
-
-
-@breaker.command()
-@_KEY
-@_JSON
-def status(key: str | None, as_json: bool) -> None:
-    """Show each circuit: its state and why, its counts, when it probes, who holds the probes."""
-    from console.commands.breaker import show_circuits
-
-    finish(show_circuits(key, as_json))
-
-
-@breaker.command("open")
-@_KEY
-@_REASON
-@_FOR
-@_JSON
-def open_(key: str | None, reason: str, lasting: timedelta | None, as_json: bool) -> None:
-    """Hold open: no worker calls, runs wait or fail as they were told. Ends with a probe.
-
-    \b
-    starter.py breaker open --reason maintenance --for 10m
-    """
-    from console.commands.breaker import hold
-
-    finish(hold("open", key, reason, lasting, as_json))
-
-
-@breaker.command()
-@_KEY
-@_REASON
-@_FOR
-@_JSON
-def close(key: str | None, reason: str, lasting: timedelta | None, as_json: bool) -> None:
-    """Hold closed: every call is let through, whatever the API answers.
-
-    \b
-    starter.py breaker close --reason "the API is fine, the proxy is not" --for 1h
-    """
-    from console.commands.breaker import hold
-
-    finish(hold("closed", key, reason, lasting, as_json))
-
-
-@breaker.command()
-@_KEY
-@click.option("--reason", help="Why; shown now and kept nowhere.")
-@_JSON
-def reset(key: str | None, reason: str | None, as_json: bool) -> None:
-    """Let go and forget: closed, nothing counted, in every worker within a second."""
-    from console.commands.breaker import reset as let_go
-
-    finish(let_go(key, reason, as_json))
+for command in (state, audit, breaker):
+    starter.add_command(command)
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -144,6 +144,14 @@ def validated(model: type[BaseModel], values: Mapping[str, Any]) -> BaseModel:
         ) from error
 
 
+def one_line(error: ValueError) -> str:
+    """What is wrong with a value, in one line; a pydantic error without the places, which are not the user's words."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    found = error.errors(include_url=False, include_input=False)
+    return "; ".join(each["msg"].removeprefix("Value error, ") for each in found)
+
+
 def _problem(location: tuple[int | str, ...], kind: str, message: str, main: str | None) -> str:
     words = (
         "is empty" if kind == "string_too_short" and "at least 1 " in message else message.removeprefix("Value error, ")

@@ -46,6 +46,11 @@ def page() -> Console:
     return _console(stderr=False)
 
 
+def say(line: str) -> None:
+    """A line on standard error about what goes on, not about the result."""
+    notes().print(line, style="dim", markup=False, highlight=False, soft_wrap=True)
+
+
 def _console(stderr: bool) -> Console:
     console = Console(stderr=stderr)
     return console if console.is_terminal else Console(stderr=stderr, width=PLAIN_WIDTH)
@@ -111,7 +116,7 @@ class PlainProgress:
     def update(self, view: RunView) -> None:
         now = datetime.now(UTC)
         for call in view.calls:
-            state = (call.state, call.attempt, call.why)
+            state = (call.state, call.attempt, call.why, call.headline)
             if self._said.get(call.id) != state:
                 self._said[call.id] = state
                 self.say("  ".join(filter(None, _cells(call, now))))
@@ -143,7 +148,7 @@ def table(view: RunView, now: datetime) -> RenderableType:
 
 def _cells(call: CallView, now: datetime) -> tuple[str, ...]:
     state: str = call.phase if call.state == "running" and call.phase else call.state
-    note = call.why or ""
+    note = call.why or call.headline or ""
     if call.next_attempt is not None:
         note = f"again in {seconds(max(call.next_attempt - now, timedelta(0)))}: {note}"
     used = call.usage.input_tokens + call.usage.output_tokens

@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import (
     Client,
     WorkflowExecutionDescription,
@@ -91,6 +94,37 @@ async def find(client: Client, id: str) -> tuple[Handle, WorkflowExecutionDescri
     known = discover().get(description.workflow_type)
     result = RunReport[known.result] if known else RunReport[Any]  # type: ignore[name-defined]
     return client.get_workflow_handle(id, result_type=result), description
+
+
+async def input_of(client: Client, id: str) -> tuple[Pipeline, RunInput]:
+    """What a run was started with. Raises Stop if it is not of a pipeline that is known here, or of another version."""
+    async for event in history(client, id):
+        started = event.workflow_execution_started_event_attributes
+        pipeline = discover().get(started.workflow_type.name)
+        if pipeline is None:
+            break
+        try:
+            (input,) = await client.data_converter.decode(started.input.payloads, [pipeline.input])
+        except (ValidationError, ValueError) as error:
+            raise Stop(f"the input of {id} is of another version; start a new run", Exit.USAGE) from error
+        return pipeline, input
+    raise Stop(f"{id} is not a run of a pipeline that is known here; `starter.py list` shows those", Exit.USAGE)
+
+
+async def history(client: Client, id: str) -> AsyncIterator[HistoryEvent]:
+    """Every event of a run, through all the executions it was continued in. Raises Stop if there is no such run."""
+    _, description = await find(client, id)
+    execution: str | None = description.raw_description.workflow_execution_info.first_run_id or description.run_id
+    while execution is not None:
+        event = None
+        async for event in client.get_workflow_handle(id, run_id=execution).fetch_history_events():
+            yield event
+        continued = event is not None and event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW
+        execution = (
+            event.workflow_execution_continued_as_new_event_attributes.new_execution_run_id
+            if event is not None and continued
+            else None
+        )
 
 
 def checked(id: str) -> str:

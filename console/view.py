@@ -6,6 +6,7 @@ may need the codec of the client that reads them.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, TypeVar
@@ -84,6 +85,9 @@ class CallView:
     next_attempt: datetime | None = None
     worker: str | None = None
     simulated: bool = False
+    headline_field: str | None = None
+    headline: str | None = None
+    """What its answer comes down to, where the subagent has such a field: a verdict, say."""
     is_wait: bool = False
     """It waits until an open circuit lets its call through. It sends nothing and costs nothing."""
 
@@ -144,16 +148,17 @@ async def with_event(view: RunView, event: HistoryEvent, converter: DataConverte
                 is_wait=is_wait,
             )
             if is_wait:
-                if wait := await _one(scheduled.input, CircuitWait, converter):
+                if wait := await decoded(scheduled.input, CircuitWait, converter):
                     why = f"for the circuit {wait.key}"
                     new = replace(new, role=wait.agent.rpartition("-")[0] or wait.agent, model=wait.model, why=why)
-            elif call := await _one(scheduled.input, SubagentCall, converter):
-                new = replace(new, role=call.role, model=call.model)
+            elif call := await decoded(scheduled.input, SubagentCall, converter):
+                new = replace(new, role=call.role, model=call.model, headline_field=call.headline)
             return replace(view, calls=(*view.calls, new))
         case EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED:
             completed = event.activity_task_completed_event_attributes
-            outcome = await _one(completed.result, CallOutcome, converter)
-            waited = any(call.is_wait for call in view.calls if call.event == completed.scheduled_event_id)
+            outcome = await decoded(completed.result, CallOutcome, converter)
+            scheduler = next((call for call in view.calls if call.event == completed.scheduled_event_id), None)
+            waited = scheduler is not None and scheduler.is_wait
             changes: dict[str, Any] = {
                 "state": "let through" if waited else "answered",
                 "why": None,
@@ -166,6 +171,7 @@ async def with_event(view: RunView, event: HistoryEvent, converter: DataConverte
                     "attempt": outcome.attempts,
                     "why": odd,
                     "simulated": outcome.simulated,
+                    "headline": _headline(outcome.text, scheduler.headline_field if scheduler else None),
                 }
             return _changed(view, completed.scheduled_event_id, ended=at, **changes)
         case EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED:
@@ -211,10 +217,10 @@ async def _pending(call: CallView, pending: PendingActivityInfo, converter: Data
     if call.is_wait and running:
         changes["state"] = "waiting"
         if pending.HasField("heartbeat_details"):
-            said = await _one(pending.heartbeat_details, CircuitWaiting, converter)
+            said = await decoded(pending.heartbeat_details, CircuitWaiting, converter)
             changes["why"] = _waits_for(said) if said else call.why
     elif pending.HasField("heartbeat_details") and not call.is_wait:
-        progress = await _one(pending.heartbeat_details, CallProgress, converter)
+        progress = await decoded(pending.heartbeat_details, CallProgress, converter)
         if progress:
             changes |= {"phase": progress.phase if running else None, "usage": progress.billed}
     changes["worker"] = pending.last_worker_identity or None
@@ -230,7 +236,7 @@ async def _failed(failure: Failure, converter: DataConverter) -> dict[str, Any]:
     """What a failure says: our own details where it has them, its message where not."""
     if failure.HasField("application_failure_info"):
         info = failure.application_failure_info
-        details = await _one(info.details, CallFailure, converter)
+        details = await decoded(info.details, CallFailure, converter)
         if details:
             return {
                 "why": f"{details.kind}: {details.message}",
@@ -242,13 +248,13 @@ async def _failed(failure: Failure, converter: DataConverter) -> dict[str, Any]:
     timed_out = failure.HasField("timeout_failure_info")
     said: dict[str, Any] = {"why": failure.message or ("timed out" if timed_out else "failed")}
     if timed_out:
-        progress = await _one(failure.timeout_failure_info.last_heartbeat_details, CallProgress, converter)
+        progress = await decoded(failure.timeout_failure_info.last_heartbeat_details, CallProgress, converter)
         if progress:
             said |= {"usage": progress.billed, "attempt": progress.attempt}
     return said
 
 
-async def _one(payloads: Payloads, kind: type[T], converter: DataConverter) -> T | None:
+async def decoded(payloads: Payloads, kind: type[T], converter: DataConverter) -> T | None:
     """The first value in these payloads if it is a `kind`; None if there is none or it is something else."""
     if not payloads.payloads:
         return None
@@ -258,6 +264,18 @@ async def _one(payloads: Payloads, kind: type[T], converter: DataConverter) -> T
         return None
     value = values[0]
     return value if isinstance(value, kind) else None
+
+
+def _headline(text: str, field: str | None) -> str | None:
+    """The value of one field of an answer that is a JSON object; None where there is none to show."""
+    if field is None:
+        return None
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return None  # judged by the run, which will say what is wrong with it
+    found = value.get(field) if isinstance(value, dict) else None
+    return found if isinstance(found, str) else None
 
 
 def _changed(view: RunView, scheduled_event_id: int, **changes: Any) -> RunView:

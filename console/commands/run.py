@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, cast
 
 import click
@@ -13,9 +14,10 @@ from temporalio.client import WorkflowExecutionDescription, WorkflowExecutionSta
 
 from console.errors import Exit, Stop, finish
 from console.follow import follow
-from console.options import parameters, positional, validated
+from console.options import one_line, parameters, positional, validated
 from console.render import ending, notes, progress
-from console.runs import Handle, checked, ended, exit_code, find, start, text_of
+from console.reports import document, writable, write_report
+from console.runs import Handle, checked, ended, exit_code, find, input_of, start, text_of
 from console.session import Session, session
 from workflows.contracts import RunReport
 from workflows.pipelines import Pipeline
@@ -26,15 +28,22 @@ COMMON = (
     click.Option(["--detach"], is_flag=True, help="Print the run's id and leave; what runs it stays up."),
     click.Option(["--keep-up"], is_flag=True, help="Leave the embedded server and worker up afterwards."),
     click.Option(["--json", "as_json"], is_flag=True, help="Print one JSON document instead of the result's text."),
+    click.Option(["--report"], type=click.Path(path_type=Path), help="Write the report to FILE.md, .json or .txt too."),
 )
 
 
 def command_for(pipeline: Pipeline) -> click.Command:
     """The complete command of a pipeline, made from its Input."""
 
-    def start_it(run_id: str | None, detach: bool, keep_up: bool, as_json: bool, **values: Any) -> None:
+    def start_it(
+        run_id: str | None, detach: bool, keep_up: bool, as_json: bool, report: Path | None, **values: Any
+    ) -> None:
         input = cast(RunInput, validated(pipeline.input, values))
-        finish(run_pipeline(pipeline, input, run_id, detach=detach, keep_up=keep_up, as_json=as_json))
+        if detach and report is not None:
+            raise click.UsageError("--report needs the run's end; leave --detach out, or use `result --report` later")
+        finish(
+            run_pipeline(pipeline, input, run_id, detach=detach, keep_up=keep_up, as_json=as_json, report_file=report)
+        )
 
     return click.Command(
         pipeline.name, params=[*parameters(pipeline.input), *COMMON], callback=start_it, help=pipeline.summary
@@ -42,11 +51,20 @@ def command_for(pipeline: Pipeline) -> click.Command:
 
 
 async def run_pipeline(
-    pipeline: Pipeline, input: RunInput, run_id: str | None, *, detach: bool, keep_up: bool, as_json: bool
+    pipeline: Pipeline,
+    input: RunInput,
+    run_id: str | None,
+    *,
+    detach: bool,
+    keep_up: bool,
+    as_json: bool,
+    report_file: Path | None = None,
 ) -> Exit:
     """Start a run, or attach to the one of this id, and see it to its end unless detached."""
     if run_id is not None:
         checked(run_id)
+    if report_file is not None:
+        writable(report_file)
     console = notes()
     with progress(console) as shown:
         async with session(shown.say, keep_up=keep_up or detach, worker=True) as here:
@@ -63,7 +81,35 @@ async def run_pipeline(
                 return Exit.PASSED
             elapsed = await _see(handle, here, shown)
             report = await ended(handle, await handle.describe())
-    return _tell(report, url, elapsed, console, as_json)
+    return _tell(report, url, elapsed, console, as_json, report_file)
+
+
+async def rerun(id: str, only: list[str], run_id: str | None, *, as_json: bool, report_file: Path | None) -> Exit:
+    """Run a part of an ended run again, in a new run whose report names the earlier one."""
+    if run_id is not None:
+        checked(run_id)
+    if report_file is not None:
+        writable(report_file)
+    console = notes()
+    with progress(console) as shown:
+        async with session(shown.say, worker=True) as here:
+            handle, description = await find(here.client, id)
+            if _open(description):
+                raise Stop(f"{id} has not ended; wait for it with `starter.py watch {id}`", Exit.USAGE)
+            pipeline, earlier = await input_of(here.client, id)
+            again = getattr(earlier, "again", None)
+            if again is None:
+                raise Stop(f"{pipeline.name} cannot be run again in part; start a new run of it", Exit.USAGE)
+            try:
+                input = again(await ended(handle, description), only)
+            except ValueError as error:  # pydantic's is one too, and says more than one line
+                raise Stop(f"--only: {one_line(error)}", Exit.USAGE) from error
+            begun = await start(here.client, pipeline, input, run_id, positional(pipeline.input), here.searchable)
+            url = here.url(begun.handle.id)
+            shown.say(f"started {begun.handle.id}, an addendum to {id}" + (f"  {url}" if url else ""))
+            elapsed = await _see(begun.handle, here, shown)
+            report = await ended(begun.handle, await begun.handle.describe())
+    return _tell(report, url, elapsed, console, as_json, report_file)
 
 
 async def watch_run(id: str) -> Exit:
@@ -71,9 +117,11 @@ async def watch_run(id: str) -> Exit:
     return await _attached(id, as_json=False, text=False)
 
 
-async def result_of_run(id: str, as_json: bool) -> Exit:
+async def result_of_run(id: str, as_json: bool, report_file: Path | None) -> Exit:
     """Wait for a run's end and print its result."""
-    return await _attached(id, as_json=as_json, text=True)
+    if report_file is not None:
+        writable(report_file)
+    return await _attached(id, as_json=as_json, text=True, report_file=report_file)
 
 
 async def cancel_run(id: str) -> Exit:
@@ -92,7 +140,7 @@ async def cancel_run(id: str) -> Exit:
     return Exit.PASSED if report.status == "cancelled" else exit_code(report)
 
 
-async def _attached(id: str, *, as_json: bool, text: bool) -> Exit:
+async def _attached(id: str, *, as_json: bool, text: bool, report_file: Path | None = None) -> Exit:
     console = notes()
     with progress(console) as shown:
         async with session(shown.say, worker=False) as here:
@@ -103,7 +151,7 @@ async def _attached(id: str, *, as_json: bool, text: bool) -> Exit:
                 await here.worker()
             elapsed = await _see(handle, here, shown)
             report = await ended(handle, await handle.describe())
-    return _tell(report, url, elapsed, console, as_json, text=text)
+    return _tell(report, url, elapsed, console, as_json, report_file, text=text)
 
 
 async def _see(handle: Handle, here: Session, shown: Any) -> timedelta | None:
@@ -127,13 +175,17 @@ def _tell(
     elapsed: timedelta | None,
     console: Console,
     as_json: bool,
+    report_file: Path | None,
+    *,
     text: bool = True,
 ) -> Exit:
-    """The report: in words on standard error, the result on standard output."""
+    """The report: in words on standard error, the result on standard output, and where a file was named, there."""
+    if report_file is not None:
+        write_report(report_file, report, url, elapsed)
     rows = report.result.summary() if isinstance(report.result, RunResult) else []
     console.print(ending(report, elapsed, rows))
     if as_json:
-        click.echo(json.dumps({**report.model_dump(mode="json"), "ui_url": url}, ensure_ascii=False))
+        click.echo(json.dumps(document(report, url), ensure_ascii=False))
     elif text and (words := text_of(report)) is not None:
         click.echo(words)
     return exit_code(report)

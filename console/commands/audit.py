@@ -1,0 +1,147 @@
+"""The audit's commands: write down for others what happened in a run, and check what somebody wrote down."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC
+from pathlib import Path
+from typing import Any
+
+import click
+from pydantic_core import to_jsonable_python
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.failure.v1 import Failure
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.client import WorkflowExecutionStatus
+from temporalio.converter import DataConverter
+
+from console.audit import chained, digest, verify
+from console.commands.state import ask
+from console.errors import Exit, Stop
+from console.render import say
+from console.reports import write
+from console.runs import ended, find, history
+from console.session import session
+from console.view import decoded
+from workflows.contracts import CALL_SUBAGENT, CallFailure, CallOutcome, SubagentCall
+from workflows.live_state import EVENTS_QUERY
+from workflows.state import Event
+
+
+async def export_audit(id: str, file: Path) -> Exit:
+    """Write the audit of a run that has ended."""
+    async with session(say, worker=True) as here:
+        handle, description = await find(here.client, id)
+        if description.status == WorkflowExecutionStatus.RUNNING:
+            raise Stop(f"{id} has not ended; wait for it with `starter.py watch {id}`", Exit.USAGE)
+        converter = handle._client.data_converter
+        calls = [record async for record in _happened(history(here.client, id), converter)]
+        events = await ask(handle, EVENTS_QUERY, list[Event])
+        report = await ended(handle, description)
+    records = [
+        *calls,
+        *({"type": "state", **to_jsonable_python(event)} for event in events),
+        {"type": "report", **report.model_dump(mode="json")},
+    ]
+    lines = list(chained(records))
+    write(file, b"".join(lines))
+    click.echo(f"{digest(lines[-1])}  {file}")
+    say(f"{len(lines)} lines; keep the hash elsewhere: it is the last line's, and `audit --verify` prints it again")
+    return Exit.PASSED
+
+
+def verify_audit(file: Path, expected: str | None) -> Exit:
+    """Check an audit file against itself, and against the hash that was kept. Asks no server."""
+    try:
+        with file.open("rb") as lines:
+            found = verify(lines)
+    except OSError as error:
+        raise Stop(f"cannot read {file}: {error.strerror}", Exit.USAGE) from error
+    if found.broken is not None:
+        raise Stop(f"{file} is broken at line {found.broken}: {found.why}", Exit.NOT_PASSED)
+    if expected is not None and found.head != expected.lower():
+        raise Stop(
+            f"{file} is whole, but not the one that was kept: its last line's hash is {found.head}", Exit.NOT_PASSED
+        )
+    click.echo(f"{found.head}  {file}")
+    say(f"{found.lines} lines, unbroken")
+    return Exit.PASSED
+
+
+async def _happened(events: AsyncIterator[HistoryEvent], converter: DataConverter) -> AsyncIterator[dict[str, Any]]:
+    """The start of a run and its calls, in order, with digests in place of words."""
+    asked: dict[int, dict[str, Any]] = {}
+    execution = 0
+    async for event in events:
+        at = event.event_time.ToDatetime(UTC).isoformat()
+        match event.event_type:
+            case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED:
+                execution += 1
+                started = event.workflow_execution_started_event_attributes
+                asked.clear()
+                yield {
+                    "type": "started",
+                    "at": at,
+                    "execution": execution,
+                    "run_id": started.workflow_id,
+                    "temporal_run_id": started.original_execution_run_id,
+                    "pipeline": started.workflow_type.name,
+                    "input_sha256": digest(b"".join(payload.data for payload in started.input.payloads)),
+                }
+            case EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
+                scheduled = event.activity_task_scheduled_event_attributes
+                if scheduled.activity_type.name != CALL_SUBAGENT:
+                    continue
+                call = await decoded(scheduled.input, SubagentCall, converter)
+                asked[event.event_id] = {"type": "call", "id": scheduled.activity_id, "asked_at": at, **_asked(call)}
+            case EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED:
+                completed = event.activity_task_completed_event_attributes
+                if record := asked.pop(completed.scheduled_event_id, None):
+                    outcome = await decoded(completed.result, CallOutcome, converter)
+                    yield {**record, "ended_at": at, **_answered(outcome)}
+            case EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED:
+                failed = event.activity_task_failed_event_attributes
+                if record := asked.pop(failed.scheduled_event_id, None):
+                    yield {**record, "ended_at": at, **(await _failed(failed.failure, converter))}
+            case EventType.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT:
+                timed_out = event.activity_task_timed_out_event_attributes
+                if record := asked.pop(timed_out.scheduled_event_id, None):
+                    yield {**record, "ended_at": at, **(await _failed(timed_out.failure, converter))}
+            case EventType.EVENT_TYPE_ACTIVITY_TASK_CANCELED:
+                cancelled = event.activity_task_canceled_event_attributes
+                if record := asked.pop(cancelled.scheduled_event_id, None):
+                    yield {**record, "ended_at": at, "error": "cancelled"}
+
+
+def _asked(call: SubagentCall | None) -> dict[str, Any]:
+    if call is None:
+        return {"unreadable": True}
+    return {
+        "agent": call.agent,
+        "role": call.role,
+        "model": call.model,
+        "instructions_sha256": digest(call.instructions),
+        "prompt_sha256": digest(call.prompt),
+    }
+
+
+def _answered(outcome: CallOutcome | None) -> dict[str, Any]:
+    if outcome is None:
+        return {"unreadable": True}
+    return {
+        "answer_sha256": digest(outcome.text),
+        "answered_by": outcome.model,
+        "stop_reason": outcome.stop_reason,
+        "request_id": outcome.request_id,
+        "attempts": outcome.attempts,
+        "usage": outcome.usage.model_dump(),
+        "simulated": outcome.simulated,
+    }
+
+
+async def _failed(failure: Failure, converter: DataConverter) -> dict[str, Any]:
+    details = await decoded(failure.application_failure_info.details, CallFailure, converter)
+    if details is None:
+        return {"error": failure.message or "timed out"}
+    said = details.model_dump(mode="json", include={"message", "request_id", "http_status", "attempts", "usage"})
+    return {"error": details.kind, **said}

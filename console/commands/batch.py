@@ -1,0 +1,112 @@
+"""The batch: one run for each line of a file, so many at a time, and one line of JSON for each that has ended."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+from typing import Any, cast
+
+import click
+from temporalio.service import RPCError
+
+from console.errors import Exit, Stop, finish
+from console.follow import AWAY
+from console.options import Text, parameters, positional, validated
+from console.render import notes
+from console.reports import document
+from console.runs import checked, ended, exit_code, start
+from console.session import Session, session
+from workflows.pipelines import Pipeline
+from workflows.run import RunInput
+
+AT_ONCE = 100
+"""Runs under way together: each is a long poll of the server, and the rest waits here instead of there."""
+MOST_RUNS = 10_000
+
+
+def batch_command_for(pipeline: Pipeline) -> click.Command:
+    """The batch command of a pipeline: its options, and a file of inputs in place of its one."""
+    main = positional(pipeline.input)
+    options = [each for each in parameters(pipeline.input) if each.name != main]
+
+    def start_them(lines: str, run_id: str | None, **values: Any) -> None:
+        if main is None:
+            raise click.UsageError(f"{pipeline.name} takes no input, so there is no batch of it")
+        finish(run_batch(pipeline, _inputs(pipeline, main, lines, values), run_id))
+
+    parameters_ = [
+        click.Argument(["lines"], metavar="@FILE | -", type=Text(), required=True),
+        *options,
+        click.Option(["--id", "run_id"], help="Name the runs NAME-1, NAME-2, …; names already used are attached to."),
+    ]
+    return click.Command(pipeline.name, params=parameters_, callback=start_them, help=pipeline.summary)
+
+
+async def run_batch(pipeline: Pipeline, inputs: list[RunInput], name: str | None) -> Exit:
+    """Start a run for each input and print each as it ends; the exit code is the worst of them."""
+    name = checked(name or f"{pipeline.name}-{secrets.token_hex(6)}")
+    console = notes()
+    places = asyncio.Semaphore(AT_ONCE)
+    worst, done = Exit.PASSED, 0
+
+    def say(line: str) -> None:
+        console.print(line, style="dim", markup=False, highlight=False, soft_wrap=True)
+
+    async with session(say, worker=True) as here:
+
+        async def one(number: int, input: RunInput) -> None:
+            nonlocal worst, done
+            async with places:
+                begun = await start(
+                    here.client, pipeline, input, f"{name}-{number}", positional(pipeline.input), here.searchable
+                )
+                report = await _patiently(begun, here)
+            worst, done = max(worst, exit_code(report)), done + 1
+            click.echo(json.dumps({"line": number, **document(report, here.url(report.run_id))}, ensure_ascii=False))
+            say(f"{done} of {len(inputs)}: {report.run_id} {'passed' if report.passed else report.stop_reason}")
+
+        say(f"starting {len(inputs)} runs, {AT_ONCE} at a time, as {name}-1 to {name}-{len(inputs)}")
+        try:
+            async with asyncio.TaskGroup() as group:
+                for number, input in enumerate(inputs, start=1):
+                    group.create_task(one(number, input))
+        except* Stop as stopped:
+            raise stopped.exceptions[0] from None
+    return worst
+
+
+async def _patiently(begun: Any, here: Session) -> Any:
+    """The report of a run, through a server that goes away for a while."""
+    while True:
+        try:
+            report = await ended(begun.handle, await begun.handle.describe())
+        except RPCError as error:
+            if error.status not in AWAY:
+                raise
+            await here.lost(error)
+        else:
+            here.found()
+            return report
+
+
+def _inputs(pipeline: Pipeline, main: str, lines: str, values: dict[str, Any]) -> list[RunInput]:
+    """One input for each line that is not empty. Raises Stop, naming the line, before anything is started."""
+    found = []
+    for number, line in enumerate(lines.splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line)
+        except ValueError:
+            value = line
+        text = value if isinstance(value, str) else line
+        try:
+            found.append(cast(RunInput, validated(pipeline.input, {**values, main: text})))
+        except click.UsageError as error:
+            raise Stop(f"line {number}: {error.format_message()}", Exit.USAGE) from error
+    if not 0 < len(found) <= MOST_RUNS:
+        raise Stop(
+            f"a batch is a file of 1 to {MOST_RUNS:,} lines, an input in each; this one has {len(found)}", Exit.USAGE
+        )
+    return found
