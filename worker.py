@@ -8,6 +8,8 @@ Reads the environment once, here and nowhere else:
     ANTHROPIC_BASE_URL             any endpoint that speaks the Messages API
     TEMPORAL_ADDRESS, …            a Temporal server, as `temporalio.envconfig` reads it; none: the embedded one
     BREAKWATER_HOME                where the embedded server keeps its data (default: .breakwater beside this file)
+    BREAKWATER_BLOBS               where large values are: file:///folder, s3://bucket/prefix (default: in the home)
+    BREAKWATER_BLOB_THRESHOLD      bytes from which a value is large (default 16384)
     MAX_CONCURRENT_SUBAGENTS       model calls at once in this process (default 100)
     SUBAGENT_SILENCE_TIMEOUT       seconds without content after which a call counts as hung (default 60)
     BREAKER_STORE                  where the circuits are: sqlite:///file, redis://…, rediss://… (default: in the home)
@@ -53,6 +55,7 @@ from activities.circuit.state import Policy
 from activities.circuit.store import StoreAddressInvalid, open_store
 from activities.claude import Claude, NoCredential, claude, needs_stand_in
 from activities.subagent import SubagentCalls
+from activities.vault.errors import VaultError
 from hosting.connection import connect
 from hosting.embedded import standing_in
 from hosting.errors import HostingError, Unreachable
@@ -266,7 +269,7 @@ def main(exit_with_stdin: bool) -> None:
         settings = Settings.read(os.environ)
         report_metrics(settings)
         asyncio.run(serve(settings, exit_with_stdin))
-    except (NoCredential, NotAPipeline, HostingError, StoreAddressInvalid, click.UsageError) as error:
+    except (NoCredential, NotAPipeline, HostingError, StoreAddressInvalid, VaultError, click.UsageError) as error:
         click.echo(f"worker.py: {error}", err=True)
         sys.exit(4 if isinstance(error, Unreachable) else 2)
 

@@ -17,12 +17,12 @@ from datetime import timedelta
 from pathlib import Path
 
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
 import worker
 from activities.circuit.gate import Gate
 from activities.claude import Claude, claude
+from hosting.connection import converter_of
 from hosting.home import Home
 from hosting.temporal_server import server_settings, temporal_binary
 from simulator import ServerOptions, Simulator
@@ -63,12 +63,15 @@ class Rig:
 
 
 @asynccontextmanager
-async def temporal_server() -> AsyncIterator[Client]:
-    """A real server with the embedded default's settings, in memory, on free ports, for as long as this is open."""
+async def temporal_server(home: Home) -> AsyncIterator[Client]:
+    """A real server with the embedded default's settings, in memory, on free ports, for as long as this is open.
+
+    Its clients put large values aside in `home`.
+    """
     async with await WorkflowEnvironment.start_local(
         dev_server_existing_path=str(temporal_binary()),
         dev_server_extra_args=server_settings(),
-        data_converter=pydantic_data_converter,
+        data_converter=converter_of(home, one_machine=True, environment={}),
     ) as environment:
         yield environment.client
 
@@ -80,7 +83,7 @@ def address(client: Client) -> str:
 
 async def connected(like: Client) -> Client:
     """Another connection to the same server: workers of one queue cannot share one."""
-    return await Client.connect(address(like), namespace=like.namespace, data_converter=pydantic_data_converter)
+    return await Client.connect(address(like), namespace=like.namespace, data_converter=like.data_converter)
 
 
 @asynccontextmanager
@@ -98,11 +101,11 @@ async def rig(
     """
     settings = settings or worker.Settings(worker_grace_period=0)
     async with AsyncExitStack() as stack:
-        client = await stack.enter_async_context(temporal_server()) if server is None else server
-        simulator = await stack.enter_async_context(Simulator(simulated))
-        model = await stack.enter_async_context(claude(silence, simulator.url))
         here = Home(home)
         here.prepare()
+        client = await stack.enter_async_context(temporal_server(here)) if server is None else server
+        simulator = await stack.enter_async_context(Simulator(simulated))
+        model = await stack.enter_async_context(claude(silence, simulator.url))
         bare = Rig(client, simulator, model, here)
         at_work = [await stack.enter_async_context(bare.crew(name, settings)) for name in crews]
         yield Rig(client, simulator, model, here, at_work)

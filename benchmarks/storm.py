@@ -251,7 +251,7 @@ async def storm(
     """Every contender through every scenario; Breakwater first and alone, the others beside each other."""
     found: list[Figures] = []
     await warm_up()
-    async with temporal_server() as client:
+    async with temporal_server(Home(folder)) as client:
         for scenario in scenarios:
             bench = Bench(client, scenario, runs, scale, refusal, store, folder)
             alone = [name for name in contenders if name == "breakwater"]

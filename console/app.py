@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from activities.vault.errors import VaultError
 from console.cli.breaker import breaker
 from console.cli.records import audit, state
 from console.errors import Exit, Stop, finish
@@ -180,7 +181,7 @@ def main(arguments: Sequence[str]) -> int:
         return _complain(str(stop), stop.code)
     except Unreachable as error:
         return _complain(str(error), Exit.UNREACHABLE)
-    except HostingError as error:
+    except (HostingError, VaultError) as error:
         return _complain(str(error), Exit.USAGE)
     except (KeyboardInterrupt, click.Abort):
         return Exit.INTERRUPTED

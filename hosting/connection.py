@@ -30,6 +30,7 @@ __all__ = [
     "Connection",
     "configured",
     "connect",
+    "converter_of",
     "how_to_add",
     "missing_search_attributes",
     "pollers",
@@ -85,13 +86,14 @@ async def connect(
 
     The embedded one is started if it does not run, started again if it dies meanwhile (`on_event` is told), and stopped
     behind the last of its users unless one of them said `keep_up`. Raises Unreachable if a configured server does not
-    answer within a few seconds, and HostingError for everything else, one line each.
+    answer within a few seconds, and HostingError for everything else, one line each; VaultError if what the environment
+    says about keys and large values cannot be followed, before anything is started.
     """
     await load_sdk()
+    server = configured()
     options: dict[str, Any] = {"identity": identity, "plugins": list(plugins)}
-    if data_converter is not None:
-        options["data_converter"] = data_converter
-    if server := configured():
+    options["data_converter"] = data_converter or converter_of(home, one_machine=server is None)
+    if server:
         client = await dial(server.address, namespace=server.namespace, **server.options, **options)
         await describe(client, server.address, server.namespace)
         yield Connection(client, server.address, server.namespace, os.environ.get("TEMPORAL_UI_URL") or None, None)
@@ -99,6 +101,13 @@ async def connect(
     async with embedded(home, keep_up=keep_up, on_event=on_event) as info:
         client = await dial(info.address, namespace=NAMESPACE, **options)
         yield Connection(client, info.address, NAMESPACE, info.ui_url, info)
+
+
+def converter_of(home: Home, *, one_machine: bool, environment: Mapping[str, str] = os.environ) -> DataConverter:
+    """How values are written and read: one way for everybody who uses this home. Raises VaultError."""
+    from activities.vault.converter import data_converter
+
+    return data_converter(environment, home.blobs, one_machine=one_machine)
 
 
 def configured(environment: Mapping[str, str] = os.environ) -> Configured | None:

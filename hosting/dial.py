@@ -37,7 +37,7 @@ REFUSED = ("Unauthenticated", "PermissionDenied")
 
 async def load_sdk() -> None:
     """Import what connecting needs, 0.6 s of CPU, without stopping the loop meanwhile."""
-    for module in ("temporalio.client", "temporalio.contrib.pydantic"):
+    for module in ("temporalio.client", "activities.vault.converter"):
         await asyncio.to_thread(importlib.import_module, module)
 
 

@@ -49,6 +49,11 @@ class Home:
         return f"sqlite:///{self.root / 'circuits.db'}"
 
     @property
+    def blobs(self) -> Path:
+        """Large values, as files; a history holds only references to them."""
+        return self.root / "blobs"
+
+    @property
     def workers(self) -> Path:
         """One record for each worker that was started to outlive its starter."""
         return self.root / "workers"

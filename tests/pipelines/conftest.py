@@ -15,6 +15,7 @@ from temporalio.exceptions import ApplicationError
 
 import worker
 from benchmarks.rig import rig
+from hosting.home import Home
 from simulator import Entry, ServerOptions, Simulator
 from workflows.contracts import WORKFLOW_QUEUE, RunReport
 from workflows.pipelines.plan_generate_evaluate import Input, PlanGenerateEvaluate, Result
@@ -31,6 +32,7 @@ class Bench:
 
     client: Client
     simulator: Simulator
+    home: Home
 
     async def start(self, rules: Rules = (), **input: Any) -> WorkflowHandle[PlanGenerateEvaluate, RunReport[Result]]:
         """Start a run; each rule applies to this run alone."""
@@ -78,7 +80,7 @@ async def bench(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bench
     )
     home, seen = tmp_path_factory.mktemp("home"), ServerOptions(journal_texts=True)
     async with rig(home, "tests", settings=settings, simulated=seen, silence=SILENCE) as here:
-        yield Bench(here.client, here.simulator)
+        yield Bench(here.client, here.simulator, here.home)
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ async def fleet(tmp_path: Path) -> AsyncIterator[Bench]:
     """A server, a stand-in, and two processes' worth of workers that share one circuit."""
     settings = worker.Settings(worker_grace_period=0, breaker_recovery_timeout=RECOVERY)
     async with rig(tmp_path / "home", "one", "two", settings=settings, silence=SILENCE) as here:
-        yield Bench(here.client, here.simulator)
+        yield Bench(here.client, here.simulator, here.home)
 
 
 async def kinds_of(handle: WorkflowHandle[Any, RunReport[Any]]) -> Counter[str]:

@@ -1,0 +1,88 @@
+"""The one DataConverter of workers and the CLI: values as JSON, sealed if there is a key, put aside if they are large.
+
+The order is the SDK's: a value becomes JSON, is sealed, and only then put aside, so what lies in the store is sealed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from temporalio.api.common.v1 import Payload
+from temporalio.contrib.pydantic import PydanticPayloadConverter
+from temporalio.converter import DataConverter, ExternalStorage, StorageDriver, StorageDriverSelectContext
+
+from activities.vault.errors import SettingInvalid
+from activities.vault.files import FileBlobs
+
+BLOBS = "BREAKWATER_BLOBS"
+THRESHOLD = "BREAKWATER_BLOB_THRESHOLD"
+
+PUT_ASIDE = 16 * 1024
+"""Bytes from which a value is put aside: 300 answers of 20 KB then are a history of under 1 MB (docs/decisions/006)."""
+PUT_ASIDE_FOREIGN = 128 * 1024
+"""The same for a server of the user's, as long as nobody has said where all machines reach the values: an ordinary
+prompt must not depend on a folder that only one of them has."""
+LARGEST_INLINE = 256 * 1024
+"""Above this nothing may stay in a history, whatever is set; the server warns at 512 KiB and refuses at 2 MiB."""
+
+
+def data_converter(environment: Mapping[str, str], folder: Path, *, one_machine: bool) -> DataConverter:
+    """The converter that this environment asks for; `folder` is where files go if it names no place.
+
+    `one_machine` says that whoever reads a value runs where it was written: the server is the embedded one.
+    Raises SettingInvalid.
+    """
+    address = environment.get(BLOBS)
+    default = PUT_ASIDE if one_machine or address else PUT_ASIDE_FOREIGN
+    return DataConverter(
+        payload_converter_class=PydanticPayloadConverter,
+        external_storage=_storage(address, folder, _threshold(environment.get(THRESHOLD), default)),
+    )
+
+
+def blob_folder(environment: Mapping[str, str], folder: Path) -> Path | None:
+    """Where large values are files; None if they are elsewhere. Raises SettingInvalid."""
+    address = environment.get(BLOBS)
+    return _folder_of(address) if address else folder
+
+
+def _storage(address: str | None, folder: Path, threshold: int) -> ExternalStorage:
+    if not address:
+        return ExternalStorage(drivers=[FileBlobs(folder)], payload_size_threshold=threshold)
+    if named := _folder_of(address):
+        return ExternalStorage(drivers=[FileBlobs(named)], payload_size_threshold=threshold)
+    from activities.vault.s3 import s3_blobs
+
+    # What was put in files before the setting was made can still be read.
+    remote, local = s3_blobs(address), FileBlobs(folder)
+
+    def choose(context: StorageDriverSelectContext, payload: Payload) -> StorageDriver:
+        return remote
+
+    return ExternalStorage(drivers=[remote, local], driver_selector=choose, payload_size_threshold=threshold)
+
+
+def _folder_of(address: str) -> Path | None:
+    """The folder of a file:/// address, None for a bucket's. Raises SettingInvalid for anything else."""
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        parts = urlsplit("")
+    plain = not parts.query and not parts.fragment and "\0" not in unquote(parts.path)
+    if parts.scheme == "file" and not parts.netloc and len(parts.path) > 1 and plain:
+        return Path(unquote(parts.path))
+    if parts.scheme == "s3" and parts.netloc and plain:
+        return None
+    raise SettingInvalid(
+        f"{BLOBS}={address!r} is no place for large values: use file:///absolute/folder or s3://bucket/prefix"
+    )
+
+
+def _threshold(given: str | None, default: int) -> int:
+    if not given:
+        return default
+    if given.isascii() and given.isdigit() and len(given) < 10 and 1024 <= int(given) <= LARGEST_INLINE:
+        return int(given)
+    raise SettingInvalid(f"{THRESHOLD}={given[:40]!r} is not a number of bytes from 1024 to {LARGEST_INLINE}")
