@@ -65,6 +65,7 @@ from workflows.pipelines import NotAPipeline, discover
 
 PURE_MODULES = (
     "workflows.answers",
+    "workflows.caps",
     "workflows.contracts",
     "workflows.delegate",
     "workflows.domains",

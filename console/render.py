@@ -244,7 +244,7 @@ def clock(moment: str | datetime) -> str:
 
 def tokens(usage: Usage) -> int:
     """All tokens the API billed, of whatever sort."""
-    return usage.input_tokens + usage.output_tokens + usage.cache_read_tokens + usage.cache_write_tokens
+    return usage.total
 
 
 def dollars(amount: float | None) -> str:

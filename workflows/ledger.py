@@ -1,30 +1,27 @@
-"""What a run may still spend: reserve the worst case before a call is scheduled, settle what it used after.
+"""What a run may still use: reserve the worst case before a call is scheduled, settle what it used after.
 
-Pure and synchronous, so two branches of a workflow cannot both see the last dollar: between `reserve` and the next
-`await` nothing else runs. A call that cannot be paid in its worst case is not started, so overshoot is zero by
-construction: under a cap `claude.call` makes no second attempt after one that was billed (a stream that broke off),
-but hands back, and `delegate` settles and reserves again. Attempts that cost nothing are retried freely.
+Agents, tokens, dollars and depth, for a run and for the tree of runs below it. Pure and synchronous, so two branches
+of a workflow cannot both see the last dollar: between `reserve` and the next `await` nothing else runs. A call whose
+worst case does not fit is not started, so overshoot is zero by construction: under a cap `claude.call` makes no second
+attempt after one that was billed (a stream that broke off), but hands back, and `delegate` settles and reserves again.
+Attempts that cost nothing are retried freely.
+
+A child workflow never sees its parent's money: it gets a grant, which its parent holds in full until the child returns
+what it did not use. So five children cannot each see the same $9.90.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Literal
+from datetime import datetime
 
+from workflows.caps import Bound, Caps, Grant, LedgerState, Spent
 from workflows.contracts import Usage
 from workflows.models import PRICES, cost_nano, usd
 
-Bound = Literal["usd", "price"]
-
 BYTES_PER_TOKEN = 2
 """Of UTF-8, deliberately pessimistic: English is about 4; source code and other scripts come near 2."""
-
-
-@dataclass(frozen=True)
-class Caps:
-    """The most a run may use; None is no cap. `nano_usd` is in nanodollars."""
-
-    nano_usd: int | None = None
 
 
 @dataclass(frozen=True)
@@ -34,66 +31,103 @@ class Reservation:
     number: int
     model: str
     nano_usd: int | None
+    tokens: int
 
 
 class BoundExceeded(Exception):
-    """The worst case of a call does not fit what is left. Nothing was reserved."""
+    """What was asked for does not fit what is left. Nothing was reserved."""
 
-    def __init__(self, bound: Bound, message: str) -> None:
+    def __init__(self, bound: Bound, message: str, *, for_good: bool = True) -> None:
         super().__init__(message)
         self.bound = bound
+        self.for_good = for_good
+        """It would not even fit if everything under way used nothing; else it is worth asking again later."""
+
+
+class NotRaised(ValueError):
+    """A cap cannot be raised like this; the message says why."""
 
 
 @dataclass
 class Ledger:
-    """The money of one run. Every amount is in nanodollars; `unpriced` tells that some usage had no known price."""
+    """The books of one run, whole tree included. Money is in nanodollars."""
 
     caps: Caps = field(default_factory=Caps)
     spent: int = 0
     usage: Usage = field(default_factory=Usage)
     unpriced: bool = False
+    """Some usage had no known price."""
+    agents: int = 0
+    """Started, here and in children that have returned."""
+    lost_tokens: int = 0
+    """Granted to children that never said what they used; counted as used, in no one's usage."""
     held: dict[int, Reservation] = field(default_factory=dict)
+    granted: dict[int, Grant] = field(default_factory=dict)
     made: int = 0
+    changes: int = field(default=0, compare=False)
+    """Grows whenever something came free: who was refused may ask again."""
 
     @property
     def reserved(self) -> int:
-        """What calls under way may still cost at most."""
-        return sum(each.nano_usd or 0 for each in self.held.values())
+        """Nanodollars that calls and children under way may still cost at most."""
+        held = sum(each.nano_usd or 0 for each in self.held.values())
+        return held + sum(grant.caps.nano_usd or 0 for grant in self.granted.values())
 
     @property
     def cost_usd(self) -> float | None:
         """Dollars spent so far, or None if some of it has no known price."""
         return None if self.unpriced else usd(self.spent)
 
-    def reserve(self, *, model: str, input_bytes: int, max_tokens: int) -> Reservation:
-        """Hold the worst case of one call. Raises BoundExceeded, holding nothing, if it does not fit."""
-        worst = cost_nano(
-            model,
-            Usage(cache_write_tokens=input_bytes // BYTES_PER_TOKEN + 1, output_tokens=max_tokens),
+    @property
+    def capped(self) -> bool:
+        """No attempt may follow a billed one without a new reservation."""
+        return self.caps.nano_usd is not None or self.caps.tokens is not None
+
+    @property
+    def left(self) -> Caps:
+        """What nobody has used or holds: the most that can be granted now."""
+        rest = {bound: max(cap - used - held, 0) for bound, cap, used, held in self._books() if cap is not None}
+        return Caps(
+            nano_usd=rest.get("usd"), tokens=rest.get("tokens"), agents=rest.get("agents"), depth=self.caps.depth
         )
-        if self.caps.nano_usd is not None:
-            if worst is None:
-                known = ", ".join(sorted(PRICES))
-                raise BoundExceeded(
-                    "price",
-                    f"the price of {model} is not known, so a dollar budget cannot be kept; "
-                    f"use a model with a known price ({known}) or drop --budget-usd",
-                )
-            left = self.caps.nano_usd - self.spent - self.reserved
-            if worst > left:
-                raise BoundExceeded(
-                    "usd",
-                    f"the next call may cost ${usd(worst):.4f} but ${usd(max(left, 0)):.4f} of the "
-                    f"${usd(self.caps.nano_usd):.4f} budget is left",
-                )
+
+    @property
+    def tight(self) -> tuple[Bound, ...]:
+        """The bounds of which four fifths are used: no new optional work. What is only held does not count."""
+        return tuple(bound for bound, cap, used, _ in self._books() if cap is not None and 5 * used >= 4 * cap)
+
+    @property
+    def total(self) -> Spent:
+        """What this run and everything below it used: what a child returns to its parent."""
+        return Spent(usage=self.usage, nano_usd=self.spent, agents=self.agents, unpriced=self.unpriced)
+
+    # --- calls ----------------------------------------------------------------------------------------------------
+
+    def reserve(self, *, model: str, input_bytes: int, max_tokens: int, agents: int = 0) -> Reservation:
+        """Hold the worst case of one call, and start `agents` new agents (1 with an agent's first call, else 0).
+
+        Raises BoundExceeded, holding nothing, if it does not fit.
+        """
+        worst = Usage(cache_write_tokens=input_bytes // BYTES_PER_TOKEN + 1, output_tokens=max_tokens)
+        cost = cost_nano(model, worst)
+        if self.caps.nano_usd is not None and cost is None:
+            known = ", ".join(sorted(PRICES))
+            raise BoundExceeded(
+                "price",
+                f"the price of {model} is not known, so a dollar budget cannot be kept; "
+                f"use a model with a known price ({known}) or drop --budget-usd",
+            )
+        self._refuse_beyond(Caps(nano_usd=cost, tokens=worst.total, agents=agents))
         self.made += 1
-        reservation = Reservation(self.made, model, worst)
+        self.agents += agents
+        reservation = Reservation(self.made, model, cost, worst.total)
         self.held[reservation.number] = reservation
         return reservation
 
     def settle(self, reservation: Reservation, usage: Usage) -> int | None:
         """Replace a reservation by what was really used, and return that cost. Raises KeyError if settled before."""
         del self.held[reservation.number]
+        self.changes += 1
         cost = cost_nano(reservation.model, usage)
         self.usage = self.usage + usage
         if cost is None:
@@ -101,3 +135,146 @@ class Ledger:
         else:
             self.spent += cost
         return cost
+
+    # --- children -------------------------------------------------------------------------------------------------
+
+    def grant(
+        self,
+        *,
+        agents: int | None = None,
+        nano_usd: int | None = None,
+        tokens: int | None = None,
+        deadline: datetime | None = None,
+    ) -> Grant:
+        """Hold a share for a child workflow, one level deeper. `left` says how much there is to share.
+
+        Raises BoundExceeded, holding nothing, if it does not fit or no child may go deeper; ValueError if it leaves a
+        bound open that this run has.
+        """
+        asked = Caps(nano_usd=nano_usd, tokens=tokens, agents=agents)
+        for name in ("nano_usd", "tokens", "agents"):
+            if getattr(self.caps, name) is not None and getattr(asked, name) is None:
+                raise ValueError(f"a child cannot be granted {name} without a limit by a run that has one")
+        if self.caps.depth == 0:
+            raise BoundExceeded("depth", "no child may be started below this one: --max-depth is reached")
+        self._refuse_beyond(asked)
+        self.made += 1
+        depth = None if self.caps.depth is None else self.caps.depth - 1
+        grant = Grant(number=self.made, caps=asked.model_copy(update={"depth": depth}), deadline=deadline)
+        self.granted[grant.number] = grant
+        return grant
+
+    def returned(self, grant: Grant, spent: Spent | None) -> None:
+        """Replace a grant by what its child used. Raises KeyError if it was returned before.
+
+        None if nobody can say, as of a child that was terminated: then all of it counts as used, the cost is unknown.
+        """
+        del self.granted[grant.number]
+        self.changes += 1
+        if spent is None:
+            self.agents += grant.caps.agents or 0
+            self.spent += grant.caps.nano_usd or 0
+            self.lost_tokens += grant.caps.tokens or 0
+            self.unpriced = True
+            return
+        self.agents += spent.agents
+        self.spent += spent.nano_usd
+        self.usage = self.usage + spent.usage
+        self.unpriced = self.unpriced or spent.unpriced
+
+    # --- the caps themselves --------------------------------------------------------------------------------------
+
+    def raised(self, *, nano_usd: int | None = None, tokens: int | None = None, agents: int | None = None) -> Caps:
+        """The caps with these new totals. Raises NotRaised where there is no cap, or none that would grow."""
+        asked = {"nano_usd": nano_usd, "tokens": tokens, "agents": agents}
+        given = {name: total for name, total in asked.items() if total is not None}
+        if not given:
+            raise NotRaised("say what to raise: dollars, tokens or agents")
+        for name, total in given.items():
+            now = getattr(self.caps, name)
+            if now is None:
+                raise NotRaised(f"this run has no bound on {_NOUNS[name]}, so there is nothing to raise")
+            if total <= now:
+                raise NotRaised(
+                    f"the bound is {_shown(name, now)} already: give the new total, which is more, not the addition"
+                )
+        return self.caps.model_copy(update=given)
+
+    def raise_to(self, caps: Caps) -> None:
+        """Go on with these caps, as `raised` made them."""
+        self.caps = caps
+        self.changes += 1
+
+    # --- continue-as-new ------------------------------------------------------------------------------------------
+
+    def carried(self) -> LedgerState:
+        """Everything, for the next run of this workflow. Raises RuntimeError while a call is under way: calls end with
+        the run that scheduled them, so they are settled first. Children go on, and so do their grants."""
+        if self.held:
+            raise RuntimeError(
+                f"{len(self.held)} calls are under way; settle them before the workflow continues as new"
+            )
+        return LedgerState(
+            caps=self.caps,
+            spent=self.spent,
+            usage=self.usage,
+            unpriced=self.unpriced,
+            agents=self.agents,
+            lost_tokens=self.lost_tokens,
+            granted=list(self.granted.values()),
+            made=self.made,
+        )
+
+    @classmethod
+    def resume(cls, state: LedgerState) -> Ledger:
+        """The ledger that was carried."""
+        return cls(
+            caps=state.caps,
+            spent=state.spent,
+            usage=state.usage,
+            unpriced=state.unpriced,
+            agents=state.agents,
+            lost_tokens=state.lost_tokens,
+            granted={grant.number: grant for grant in state.granted},
+            made=state.made,
+        )
+
+    # --- the rule -------------------------------------------------------------------------------------------------
+
+    def _books(self) -> Iterator[tuple[Bound, int | None, int, int]]:
+        """Each bound with its cap, what is used of it, and what is held."""
+        grants = self.granted.values()
+        yield "agents", self.caps.agents, self.agents, sum(grant.caps.agents or 0 for grant in grants)
+        tokens = sum(each.tokens for each in self.held.values()) + sum(grant.caps.tokens or 0 for grant in grants)
+        yield "tokens", self.caps.tokens, self.usage.total + self.lost_tokens, tokens
+        yield "usd", self.caps.nano_usd, self.spent, self.reserved
+
+    def _refuse_beyond(self, asked: Caps) -> None:
+        """Raise BoundExceeded for the bound that `asked` passes; one that it passes for good before any other."""
+        needs = {"agents": asked.agents or 0, "tokens": asked.tokens or 0, "usd": asked.nano_usd or 0}
+        refusals = [
+            BoundExceeded(bound, _refusal(bound, needs[bound], cap, used + held), for_good=used + needs[bound] > cap)
+            for bound, cap, used, held in self._books()
+            if cap is not None and needs[bound] and used + held + needs[bound] > cap
+        ]
+        if refusals:
+            raise next((each for each in refusals if each.for_good), refusals[0])
+
+
+_NOUNS = {"nano_usd": "dollars", "tokens": "tokens", "agents": "agents"}
+
+
+def _shown(name: str, amount: int) -> str:
+    return f"${usd(amount):.4f}" if name == "nano_usd" else f"{amount:,} {name}"
+
+
+def _refusal(bound: Bound, needed: int, cap: int, taken: int) -> str:
+    """What is needed, what is left and what the cap is: what someone needs to decide."""
+    left = max(cap - taken, 0)
+    if bound == "agents":
+        if needed == 1:
+            return f"all {cap:,} agents of this run have been started or granted"
+        return f"{needed:,} more agents are needed but {left:,} of {cap:,} are left"
+    if bound == "tokens":
+        return f"the next call may use {needed:,} tokens but {left:,} of {cap:,} are left"
+    return f"the next call may cost ${usd(needed):.4f} but ${usd(left):.4f} of the ${usd(cap):.4f} budget is left"

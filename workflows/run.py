@@ -18,6 +18,7 @@ from temporalio import workflow
 from temporalio.common import SearchAttributeUpdate
 from temporalio.exceptions import ApplicationError, is_cancelled_exception
 
+from workflows.caps import Caps
 from workflows.contracts import (
     CIRCUIT_ATTRIBUTE,
     COST_ATTRIBUTE,
@@ -28,7 +29,7 @@ from workflows.contracts import (
     RunStatus,
 )
 from workflows.failures import FAILURES, FailureKind
-from workflows.ledger import Caps, Ledger
+from workflows.ledger import Ledger
 from workflows.live_state import LiveState
 from workflows.models import NANO, TIERS, Tier
 from workflows.state import Slot

@@ -19,8 +19,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from workflows.caps import Caps
 from workflows.contracts import Usage
-from workflows.ledger import BYTES_PER_TOKEN, BoundExceeded, Caps, Ledger, Reservation
+from workflows.ledger import BYTES_PER_TOKEN, BoundExceeded, Ledger, Reservation
 from workflows.models import NANO, PRICES, cost_nano
 
 MODEL = "claude-haiku-5-5"
