@@ -156,8 +156,9 @@ def _patiently(connection: sqlite3.Connection, path: Path, seconds: float) -> fl
 
 def _prepared(connection: sqlite3.Connection, path: Path) -> float:
     """Make the file ours if it is new, refuse it if it is another's; say how far its clock is ahead of the boot's."""
-    (owner,) = connection.execute("PRAGMA application_id").fetchone()
+    # In this order: another process may make the file ours between the two, tables and owner in one transaction.
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    (owner,) = connection.execute("PRAGMA application_id").fetchone()
     if tables and owner != APPLICATION_ID:
         raise StoreCorrupt(f"{path} is a database of something else; point BREAKER_STORE at a file of its own")
     connection.execute("PRAGMA journal_mode = WAL")

@@ -13,7 +13,7 @@ import pytest
 from redis.asyncio import Redis
 
 from activities.circuit.gate import Gate
-from activities.circuit.sqlite import SqliteStore
+from activities.circuit.sqlite import SqliteStore, _prepared
 from activities.circuit.store import Store, StoreAddressInvalid, StoreCorrupt, StoreError, StoreUnavailable, open_store
 from activities.circuit.valkey import PREFIX, ValkeyStore
 from tests.circuit.memory import MemoryStore
@@ -216,6 +216,24 @@ async def test_a_file_that_was_replaced_is_noticed(tmp_path: Path) -> None:
     assert (await store.load("a")).text == "two"
     await store.close()
     await other.close()
+
+
+@pytest.mark.parametrize("moment", range(1, 6))
+def test_a_file_that_another_process_makes_ours_meanwhile_is_ours(tmp_path: Path, moment: int) -> None:
+    """Before any of the statements that look at a new file and take it, another process may be through with all."""
+    ours, theirs = (sqlite3.connect(tmp_path / "a.db", timeout=0, isolation_level=None) for _ in range(2))
+    said: list[str] = []
+    noted: list[float] = []
+
+    def before(statement: str) -> None:
+        said.append(statement)
+        if len(said) == moment:
+            noted.append(_prepared(theirs, tmp_path / "a.db"))
+
+    ours.set_trace_callback(before)
+    assert [_prepared(ours, tmp_path / "a.db")] == noted
+    for connection in (ours, theirs):
+        connection.close()
 
 
 async def test_a_wall_clock_that_jumps_does_not_move_the_files_clock(
