@@ -10,24 +10,26 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
-STORE_TIMEOUT = timedelta(milliseconds=100)
-"""The longest one step of a call may wait for the store: a healthy one answers in well under a millisecond."""
+from activities.stores.address import (
+    STORE_TIMEOUT,
+    File,
+    StoreAddressInvalid,
+    StoreCorrupt,
+    StoreError,
+    StoreUnavailable,
+    parse_address,
+)
 
-
-class StoreError(Exception):
-    """The circuit's store cannot be used. The message says which store, and what to do."""
-
-
-class StoreUnavailable(StoreError):
-    """It does not answer, or not in time. It may again."""
-
-
-class StoreCorrupt(StoreError):
-    """It answers with what no Breakwater wrote. Nothing there is overwritten; a person has to look."""
-
-
-class StoreAddressInvalid(StoreError):
-    """BREAKER_STORE is not an address of a store."""
+__all__ = [
+    "STORE_TIMEOUT",
+    "Loaded",
+    "Store",
+    "StoreAddressInvalid",
+    "StoreCorrupt",
+    "StoreError",
+    "StoreUnavailable",
+    "open_store",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,19 +64,12 @@ class Store(Protocol):
 
 
 def open_store(url: str, timeout: timedelta = STORE_TIMEOUT) -> Store:
-    """The store of an address: `sqlite:///relative`, `sqlite:////absolute`, `redis://`, `rediss://`, `valkey://`.
-
-    Nothing is opened yet; the first use is. Raises StoreAddressInvalid.
-    """
-    scheme, separator, rest = url.partition("://")
-    if separator and scheme == "sqlite" and rest.startswith("/") and rest.strip("/"):
+    """The store of an address, see parse_address. Opened by its first use. Raises StoreAddressInvalid."""
+    place = parse_address(url)
+    if isinstance(place, File):
         from activities.circuit.sqlite import SqliteStore
 
-        return SqliteStore(rest[1:], timeout)
-    if separator and scheme in ("redis", "rediss", "valkey", "valkeys") and rest:
-        from activities.circuit.valkey import ValkeyStore
+        return SqliteStore(place.path, timeout)
+    from activities.circuit.valkey import ValkeyStore
 
-        return ValkeyStore(url, timeout)
-    raise StoreAddressInvalid(
-        f"BREAKER_STORE={url!r} is not a store: use sqlite:///path/to/file.db, redis://host:6379/0 or rediss://…"
-    )
+    return ValkeyStore(place.url, timeout)

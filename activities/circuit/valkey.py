@@ -7,17 +7,12 @@ database that does not evict: a lost record only costs the fleet five failures, 
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable
 from datetime import timedelta
-from typing import TypeVar
 
 from redis import exceptions
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
-from activities.circuit.store import STORE_TIMEOUT, Loaded, StoreAddressInvalid, StoreCorrupt, StoreUnavailable
+from activities.circuit.store import STORE_TIMEOUT, Loaded, StoreCorrupt
+from activities.stores.valkey_server import ValkeyServer
 
 PREFIX = "breakwater:circuit:"
 SWAP = """
@@ -27,72 +22,53 @@ if ARGV[3] == '' then redis.call('SET', KEYS[1], ARGV[2]) else redis.call('SET',
 return 1
 """
 
-ResultT = TypeVar("ResultT")
-
 
 class ValkeyStore:
-    """One pool of connections, no retries of its own: a store that does not answer must not hold up a call."""
+    """See ValkeyServer for how it is reached and lost."""
 
     def __init__(self, url: str, timeout: timedelta = STORE_TIMEOUT) -> None:
         """Connects at the first use. Raises StoreAddressInvalid."""
-        self._timeout = seconds = timeout.total_seconds()
-        try:
-            self._client = Redis.from_url(
-                url.replace("valkey", "redis", 1) if url.startswith("valkey") else url,
-                socket_timeout=seconds,
-                socket_connect_timeout=seconds,
-                retry=Retry(NoBackoff(), 0),
-                decode_responses=False,
-            )
-        except (ValueError, exceptions.RedisError) as error:
-            raise StoreAddressInvalid(f"BREAKER_STORE is not an address of Valkey or Redis: {error}") from error
-        where = self._client.connection_pool.connection_kwargs
-        self._name = f"{where.get('host', 'localhost')}:{where.get('port', 6379)}"
-        self._swap = self._client.register_script(SWAP)
+        self._server = ValkeyServer(url, timeout, what="the circuit's store")
+        self._swap = self._server.client.register_script(SWAP)
 
     async def load(self, key: str) -> Loaded:
         """See Store. GET goes before TIME, so the clock is never behind what was read."""
-        pipeline = self._client.pipeline(transaction=False)
+        pipeline = self._server.client.pipeline(transaction=False)
         pipeline.get(PREFIX + key)
         pipeline.time()
-        text, clock = await self._answer(pipeline.execute(raise_on_error=False))
+        text, clock = await self._server.answer(pipeline.execute(raise_on_error=False))
         if isinstance(text, exceptions.ResponseError) and "WRONGTYPE" in str(text):
-            raise StoreCorrupt(f"the circuit {key!r} in {self._name} is not a string; it is left as it is")
+            raise StoreCorrupt(f"the circuit {key!r} in {self._server.name} is not a string; it is left as it is")
         for answer in (text, clock):
             if isinstance(answer, exceptions.RedisError):
-                raise StoreUnavailable(f"the circuit's store {self._name} refuses: {answer}") from answer
+                raise self._server.refusal(answer) from answer
         seconds, micros = clock
         return Loaded(None if text is None else self._decoded(key, text), seconds + micros / 1e6)
 
     async def swap(self, key: str, text: str, expected: str | None, ttl: float | None) -> bool:
         """See Store."""
         milliseconds = "" if ttl is None else str(max(1, int(ttl * 1000)))
-        swapped = await self._answer(self._swap(keys=[PREFIX + key], args=[expected or "", text, milliseconds]))
+        swapped = await self._server.answer(self._swap(keys=[PREFIX + key], args=[expected or "", text, milliseconds]))
         return bool(swapped == 1)
 
     async def keys(self) -> tuple[str, ...]:
         """See Store."""
 
         async def scan() -> list[str]:
-            return [name.decode()[len(PREFIX) :] async for name in self._client.scan_iter(PREFIX + "*", count=1_000)]
+            return [
+                name.decode()[len(PREFIX) :] async for name in self._server.client.scan_iter(PREFIX + "*", count=1_000)
+            ]
 
-        return tuple(sorted(set(await self._answer(scan()))))
+        return tuple(sorted(set(await self._server.answer(scan()))))
 
     async def close(self) -> None:
         """See Store."""
-        await self._client.aclose()
-
-    async def _answer(self, asked: Awaitable[ResultT]) -> ResultT:
-        try:
-            return await asyncio.wait_for(asked, self._timeout)
-        except exceptions.ResponseError as error:
-            raise StoreUnavailable(f"the circuit's store {self._name} refuses: {error}") from error
-        except (exceptions.RedisError, OSError, TimeoutError) as error:
-            why = str(error) or type(error).__name__
-            raise StoreUnavailable(f"the circuit's store {self._name} does not answer: {why}") from error
+        await self._server.close()
 
     def _decoded(self, key: str, text: bytes) -> str:
         try:
             return text.decode()
         except UnicodeDecodeError as error:
-            raise StoreCorrupt(f"the circuit {key!r} in {self._name} is not text; it is left as it is") from error
+            raise StoreCorrupt(
+                f"the circuit {key!r} in {self._server.name} is not text; it is left as it is"
+            ) from error

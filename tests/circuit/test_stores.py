@@ -13,7 +13,7 @@ import pytest
 from redis.asyncio import Redis
 
 from activities.circuit.gate import Gate
-from activities.circuit.sqlite import SqliteStore, _prepared
+from activities.circuit.sqlite import SqliteStore
 from activities.circuit.store import Store, StoreAddressInvalid, StoreCorrupt, StoreError, StoreUnavailable, open_store
 from activities.circuit.valkey import PREFIX, ValkeyStore
 from tests.circuit.memory import MemoryStore
@@ -96,7 +96,7 @@ async def test_of_many_swaps_at_once_one_wins(store: Store, key: str) -> None:
 )
 def test_a_malformed_address_is_one_clear_error(address: str) -> None:
     """Before anything is opened."""
-    with pytest.raises(StoreAddressInvalid, match="BREAKER_STORE"):
+    with pytest.raises(StoreAddressInvalid, match="BREAKWATER_STORE"):
         open_store(address)
 
 
@@ -221,18 +221,19 @@ async def test_a_file_that_was_replaced_is_noticed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("moment", range(1, 6))
 def test_a_file_that_another_process_makes_ours_meanwhile_is_ours(tmp_path: Path, moment: int) -> None:
     """Before any of the statements that look at a new file and take it, another process may be through with all."""
-    ours, theirs = (sqlite3.connect(tmp_path / "a.db", timeout=0, isolation_level=None) for _ in range(2))
+    ours, theirs = (SqliteStore(tmp_path / "a.db") for _ in range(2))
+    mine, other = (sqlite3.connect(tmp_path / "a.db", timeout=0, isolation_level=None) for _ in range(2))
     said: list[str] = []
-    noted: list[float] = []
 
     def before(statement: str) -> None:
         said.append(statement)
         if len(said) == moment:
-            noted.append(_prepared(theirs, tmp_path / "a.db"))
+            theirs._file._opened(other)
 
-    ours.set_trace_callback(before)
-    assert [_prepared(ours, tmp_path / "a.db")] == noted
-    for connection in (ours, theirs):
+    mine.set_trace_callback(before)
+    ours._file._opened(mine)
+    assert ours._ahead == theirs._ahead != 0
+    for connection in (mine, other):
         connection.close()
 
 

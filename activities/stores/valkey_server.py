@@ -1,0 +1,59 @@
+"""A Valkey or Redis server that a fleet shares. Give it a database that does not evict.
+
+It retries nothing of its own: a store that does not answer must not hold up a call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from datetime import timedelta
+from typing import TypeVar
+
+from redis import exceptions
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from activities.stores.address import VARIABLE, StoreAddressInvalid, StoreUnavailable
+
+ResultT = TypeVar("ResultT")
+
+
+class ValkeyServer:
+    """One pool of connections to one server."""
+
+    def __init__(self, url: str, timeout: timedelta, *, what: str) -> None:
+        """Connects at the first use. `what` is what messages call it. Raises StoreAddressInvalid."""
+        self._timeout = seconds = timeout.total_seconds()
+        self._what = what
+        try:
+            self.client = Redis.from_url(
+                url.replace("valkey", "redis", 1) if url.startswith("valkey") else url,
+                socket_timeout=seconds,
+                socket_connect_timeout=seconds,
+                retry=Retry(NoBackoff(), 0),
+                decode_responses=False,
+            )
+        except (ValueError, exceptions.RedisError) as error:
+            raise StoreAddressInvalid(f"{VARIABLE} is not an address of Valkey or Redis: {error}") from error
+        where = self.client.connection_pool.connection_kwargs
+        self.name = f"{where.get('host', 'localhost')}:{where.get('port', 6379)}"
+
+    async def answer(self, asked: Awaitable[ResultT]) -> ResultT:
+        """What it says, within the timeout. Raises StoreUnavailable."""
+        try:
+            return await asyncio.wait_for(asked, self._timeout)
+        except exceptions.ResponseError as error:
+            raise self.refusal(error) from error
+        except (exceptions.RedisError, OSError, TimeoutError) as error:
+            why = str(error) or type(error).__name__
+            raise StoreUnavailable(f"{self._what} {self.name} does not answer: {why}") from error
+
+    def refusal(self, error: exceptions.RedisError) -> StoreUnavailable:
+        """The error of a server that answers, and says no."""
+        return StoreUnavailable(f"{self._what} {self.name} refuses: {error}")
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        await self.client.aclose()
