@@ -12,7 +12,9 @@ Reads the environment once, here and nowhere else:
     BREAKWATER_BLOB_THRESHOLD      bytes from which a value is large (default 16384)
     MAX_CONCURRENT_SUBAGENTS       model calls at once in this process (default 100)
     SUBAGENT_SILENCE_TIMEOUT       seconds without content after which a call counts as hung (default 60)
-    BREAKER_STORE                  where the circuits are: sqlite:///file, redis://…, rediss://… (default: in the home)
+    BREAKWATER_STORE               where circuits and paid answers are kept: sqlite:///file, redis://…, rediss://…
+                                   (default: files in the home; BREAKER_STORE is its older name)
+    JOURNAL_TTL                    seconds a paid answer is kept for an attempt that lost it (default 86400, a day)
     BREAKER_FAILURE_THRESHOLD      failures in a row that open a circuit (default 5)
     BREAKER_FAILURE_RATE           share of failed calls in the window that opens it (default 0.5)
     BREAKER_WINDOW                 calls the rate looks at (default 20)
@@ -54,6 +56,10 @@ from activities.circuit.link import log_event
 from activities.circuit.state import Policy
 from activities.circuit.store import StoreAddressInvalid, open_store
 from activities.claude import Claude, NoCredential, claude, needs_stand_in
+from activities.journal.journal import Journal, Seal
+from activities.journal.journal import log_event as log_journal_event
+from activities.journal.pages import beside_the_circuits, open_pages
+from activities.stores.address import parse_address, read_address
 from activities.subagent import SubagentCalls
 from activities.vault.errors import VaultError
 from hosting.connection import connect
@@ -103,7 +109,8 @@ class Settings(BaseModel):
     subagent_silence_timeout: float = Field(default=SILENCE.total_seconds(), gt=0, le=3_600)
     worker_grace_period: float = Field(default=30, ge=0, le=86_400)
     metrics_address: str | None = Field(default=None, pattern=r"^(127\.0\.0\.1|0\.0\.0\.0|localhost|\[::1?\]):\d{1,5}$")
-    breaker_store: str | None = None
+    breakwater_store: str | None = None
+    journal_ttl: float = Field(default=86_400, ge=1, le=30 * 86_400)
     breaker_failure_threshold: int = Field(default=5, ge=1)
     breaker_recovery_timeout: float = Field(default=60, gt=0, le=86_400)
     breaker_failure_rate: float = Field(default=0.5, gt=0, le=1)
@@ -112,8 +119,10 @@ class Settings(BaseModel):
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> Settings:
-        """The settings. Raises click.UsageError, one line, naming the variable that is wrong."""
+        """The settings. Raises click.UsageError or StoreAddressInvalid, one line, naming the variable that is wrong."""
         given = {name: value for name in cls.model_fields if (value := environment.get(name.upper()))}
+        if store := read_address(environment):
+            given["breakwater_store"] = store
         try:
             return cls.model_validate(given)
         except ValidationError as error:
@@ -124,7 +133,7 @@ class Settings(BaseModel):
 def breaker(settings: Settings, home: Home, name: str) -> Gate:
     """The circuits this process shares with every other that has the same store.
 
-    Raises StoreAddressInvalid if BREAKER_STORE is no address of one.
+    Raises StoreAddressInvalid if BREAKWATER_STORE is no address of one.
     """
     policy = Policy(
         failure_threshold=settings.breaker_failure_threshold,
@@ -133,10 +142,29 @@ def breaker(settings: Settings, home: Home, name: str) -> Gate:
         minimum_calls=min(Policy().minimum_calls, settings.breaker_window),
         recovery_timeout=settings.breaker_recovery_timeout,
     )
-    if settings.breaker_store is None:
+    if settings.breakwater_store is None:
         home.prepare()
-    store = open_store(settings.breaker_store or home.breaker_store)
+    store = open_store(settings.breakwater_store or home.breaker_store)
     return Gate(store, policy, worker=name, on_store_loss=settings.breaker_on_store_loss, report=_transition)
+
+
+def answers(settings: Settings, home: Home, seal: Seal | None = None) -> Journal:
+    """The answers already paid for, of this process and of every other that has the same store.
+
+    Raises StoreAddressInvalid if BREAKWATER_STORE is no address of one.
+    """
+    if settings.breakwater_store is None:
+        home.prepare()
+        place = parse_address(home.journal)
+    else:
+        place = beside_the_circuits(settings.breakwater_store)
+    return Journal(open_pages(place), timedelta(seconds=settings.journal_ttl), seal=seal, report=_about_the_journal)
+
+
+def _about_the_journal(event: str, fields: Mapping[str, object]) -> None:
+    """Its loss and its return, and every answer it could not read or keep: logged, and counted."""
+    log_journal_event(event, fields)
+    Runtime.default().metric_meter.create_counter("breakwater_journal_events").add(1, {"event": event})
 
 
 def _transition(event: str, fields: Mapping[str, object]) -> None:
@@ -154,7 +182,7 @@ def report_metrics(settings: Settings) -> None:
     )
 
 
-def workers(client: Client, model: Claude, gate: Gate, settings: Settings) -> list[Worker]:
+def workers(client: Client, model: Claude, gate: Gate, journal: Journal, settings: Settings) -> list[Worker]:
     """The workers of this process: orchestrators on one queue, model calls and waits for a circuit on their own."""
     grace = timedelta(seconds=settings.worker_grace_period)
     restrictions = SandboxRestrictions.default.with_passthrough_modules(*PURE_MODULES)
@@ -173,7 +201,7 @@ def workers(client: Client, model: Claude, gate: Gate, settings: Settings) -> li
     calls = Worker(
         client,
         task_queue=SUBAGENT_QUEUE,
-        activities=[SubagentCalls(model, gate).call_subagent],
+        activities=[SubagentCalls(model, gate, journal).call_subagent],
         max_concurrent_activities=settings.max_concurrent_subagents,
         max_heartbeat_throttle_interval=HEARTBEAT_EVERY,
         default_heartbeat_throttle_interval=HEARTBEAT_EVERY,
@@ -207,7 +235,9 @@ async def serve(settings: Settings, exit_with_stdin: bool) -> None:
         model = await stack.enter_async_context(claude(silence, stand_in))
         gate = breaker(settings, home, identity)
         stack.push_async_callback(gate.close)
-        for each in workers(connection.client, model, gate, settings):
+        journal = answers(settings, home)
+        stack.push_async_callback(journal.close)
+        for each in workers(connection.client, model, gate, journal, settings):
             await stack.enter_async_context(each)
         if simulated:
             log.warning("model.simulated", why="no credential is set: answers come from the local stand-in, not Claude")

@@ -55,9 +55,10 @@ class Rig:
         """One more worker process's worth of workers; leaving drains them, as SIGTERM drains a process."""
         async with AsyncExitStack() as stack:
             client = await connected(self.client)
-            gate = worker.breaker(settings, self.home, name)
+            gate, journal = worker.breaker(settings, self.home, name), worker.answers(settings, self.home)
             stack.push_async_callback(gate.close)
-            for each in worker.workers(client, self.model, gate, settings):
+            stack.push_async_callback(journal.close)
+            for each in worker.workers(client, self.model, gate, journal, settings):
                 await stack.enter_async_context(each)
             yield Crew(client, gate)
 

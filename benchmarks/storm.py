@@ -101,7 +101,7 @@ async def breakwater(bench: Bench, stand_in: str, model: Claude) -> AsyncIterato
             "WORKER_GRACE_PERIOD": "0",
         }
         if bench.store == "valkey":
-            environment["BREAKER_STORE"] = await stack.enter_async_context(valkey(home.root))
+            environment["BREAKWATER_STORE"] = await stack.enter_async_context(valkey(home.root))
         await asyncio.gather(
             *(
                 stack.enter_async_context(worker_process(bench, stand_in, f"worker-{number + 1}", environment))

@@ -66,10 +66,12 @@ async def serve(server: str, stand_in: str, name: str) -> None:
     async with AsyncExitStack() as stack:
         client = await Client.connect(server, data_converter=pydantic_data_converter, identity=name)
         model = await stack.enter_async_context(claude(SILENCE, stand_in))
-        gate = worker.breaker(settings, Home.locate(), name)
+        home = Home.locate()
+        gate, journal = worker.breaker(settings, home, name), worker.answers(settings, home)
         stack.push_async_callback(gate.close)
+        stack.push_async_callback(journal.close)
         runs = Worker(client, task_queue=STORM_QUEUE, workflows=[OneCall], workflow_runner=UnsandboxedWorkflowRunner())
-        for each in (*worker.workers(client, model, gate, settings), runs):
+        for each in (*worker.workers(client, model, gate, journal, settings), runs):
             await stack.enter_async_context(each)
         click.echo("ready")
         await over.wait()

@@ -45,13 +45,18 @@ class Home:
 
     @property
     def breaker_store(self) -> str:
-        """The circuits' store of this home's processes, as BREAKER_STORE names one."""
+        """The circuits' store of this home's processes, as BREAKWATER_STORE names one."""
         return f"sqlite:///{self.root / 'circuits.db'}"
 
     @property
     def blobs(self) -> Path:
         """Large values, as files; a history holds only references to them."""
         return self.root / "blobs"
+
+    @property
+    def journal(self) -> str:
+        """Where this home's processes keep answers already paid for, as an address."""
+        return f"sqlite:///{self.root / 'journal.db'}"
 
     @property
     def workers(self) -> Path:

@@ -98,6 +98,15 @@ class Usage(Frozen):
             cache_write_tokens=self.cache_write_tokens + other.cache_write_tokens,
         )
 
+    def __or__(self, other: Usage) -> Usage:
+        """The larger of two running totals of one thing."""
+        return Usage(
+            input_tokens=max(self.input_tokens, other.input_tokens),
+            output_tokens=max(self.output_tokens, other.output_tokens),
+            cache_read_tokens=max(self.cache_read_tokens, other.cache_read_tokens),
+            cache_write_tokens=max(self.cache_write_tokens, other.cache_write_tokens),
+        )
+
 
 class HandedPermit(Frozen):
     """A probe's slot in a circuit that is recovering, handed from the one who waited to the call that uses it."""

@@ -32,7 +32,7 @@ def breaker() -> None:
     """Look at the circuits, hold them open or closed, or reset them.
 
     KEY is "host model" as `status` shows it; without it a command is about every circuit there is. No server and no
-    worker needs to run: the store is read directly, the one BREAKER_STORE names or else the home's.
+    worker needs to run: the store is read directly, the one BREAKWATER_STORE names or else the home's.
     """
 
 

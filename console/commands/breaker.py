@@ -23,6 +23,7 @@ from activities.circuit.gate import Gate
 from activities.circuit.phases import IllegalMove, seen_at
 from activities.circuit.state import Cause, Forced, Mode, Phase, Policy, State
 from activities.circuit.store import StoreError, StoreUnavailable, open_store
+from activities.stores.address import read_address
 from console.errors import Exit, Stop
 from console.render import circuits, clock, notes, page
 from hosting.home import Home
@@ -43,8 +44,11 @@ class Place:
 
     @classmethod
     def locate(cls, environment: Mapping[str, str] = os.environ) -> Place:
-        """What BREAKER_STORE names, else the home's, as workers find it."""
-        given = environment.get("BREAKER_STORE")
+        """What BREAKWATER_STORE names, else the home's, as workers find it."""
+        try:
+            given = read_address(environment)
+        except StoreError as error:
+            raise Stop(str(error), Exit.USAGE) from error
         home = Home.locate(environment)
         return cls(given, None) if given else cls(home.breaker_store, home)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
 from tempfile import TemporaryDirectory
 from typing import cast
 
@@ -13,6 +14,9 @@ from temporalio.testing import ActivityEnvironment
 from activities.circuit.gate import Gate
 from activities.circuit.store import open_store
 from activities.claude import Claude, Meter
+from activities.journal.journal import Journal
+from activities.journal.pages import open_pages
+from activities.stores.address import parse_address
 from activities.subagent import SubagentCalls
 from workflows.contracts import CallOutcome, SubagentCall
 
@@ -48,9 +52,11 @@ async def outcome(*pieces: str) -> CallOutcome:
     )
     with TemporaryDirectory() as folder:
         gate = Gate(open_store(f"sqlite:///{folder}/circuits.db"), worker="test")
-        calls = SubagentCalls(cast(Claude, Speaker(*pieces)), gate)
+        journal = Journal(open_pages(parse_address(f"sqlite:///{folder}/journal.db")), timedelta(days=1))
+        calls = SubagentCalls(cast(Claude, Speaker(*pieces)), gate, journal)
         said = await ActivityEnvironment().run(calls.call_subagent, call)
         await gate.close()
+        await journal.close()
         return said
 
 
