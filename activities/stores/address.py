@@ -11,6 +11,8 @@ from typing import NamedTuple
 VARIABLE = "BREAKWATER_STORE"
 ALIAS = "BREAKER_STORE"
 """What the setting was called when only the circuits were kept there."""
+NAMES = f"{VARIABLE} (or {ALIAS})"
+"""As messages call it: nobody remembers which of the two they have set."""
 
 STORE_TIMEOUT = timedelta(milliseconds=100)
 """The longest one step of a call may wait for the store: a healthy one answers in well under a millisecond."""
@@ -73,6 +75,5 @@ def parse_address(url: str) -> File | Server:
         return Server(url)
     shown = re.sub(r"//[^/@]*@", "//", url)
     raise StoreAddressInvalid(
-        f"{VARIABLE} (or {ALIAS}) is {shown!r}, which is not a store: "
-        "use sqlite:///path/to/file.db, redis://host:6379/0 or rediss://…"
+        f"{NAMES} is {shown!r}, which is not a store: use sqlite:///path/to/file.db, redis://host:6379/0 or rediss://…"
     )

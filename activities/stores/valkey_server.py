@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from activities.stores.address import VARIABLE, StoreAddressInvalid, StoreUnavailable
+from activities.stores.address import NAMES, StoreAddressInvalid, StoreUnavailable
 
 ResultT = TypeVar("ResultT")
 
@@ -36,7 +36,7 @@ class ValkeyServer:
                 decode_responses=False,
             )
         except (ValueError, exceptions.RedisError) as error:
-            raise StoreAddressInvalid(f"{VARIABLE} is not an address of Valkey or Redis: {error}") from error
+            raise StoreAddressInvalid(f"{NAMES} is not an address of Valkey or Redis: {error}") from error
         where = self.client.connection_pool.connection_kwargs
         self.name = f"{where.get('host', 'localhost')}:{where.get('port', 6379)}"
 
