@@ -21,6 +21,8 @@ Reads the environment once, here and nowhere else:
     BREAKER_RECOVERY_TIMEOUT       seconds an open circuit waits before it probes (default 60)
     BREAKER_ON_STORE_LOSS          `local`: the same rules per process meanwhile; `deny`: no calls (default local)
     METRICS_ADDRESS                host:port where Prometheus metrics are served (default: not served)
+    WORKER_PATIENCE                seconds to wait for a configured Temporal server and its namespace (default 300)
+    BREAKWATER_STAND_IN_URL        a stand-in that runs elsewhere, instead of one of our own (a fleet's, for example)
     WORKER_GRACE_PERIOD            seconds that calls under way may take to finish at SIGTERM (default 30)
 
 SIGTERM or SIGINT drains: no new work is taken, calls under way finish within the grace period, the rest is retried
@@ -31,9 +33,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import os
-import signal
 import socket
 import sys
 from collections.abc import Mapping
@@ -64,8 +64,11 @@ from activities.subagent import SubagentCalls
 from activities.vault.errors import VaultError
 from hosting.connection import connect
 from hosting.embedded import standing_in
-from hosting.errors import HostingError, Unreachable
+from hosting.errors import HostingError, Unreachable, WaitEnded
 from hosting.home import Home
+from hosting.logs import log_to_stderr
+from hosting.patience import Patience
+from hosting.stopping import asked_to_stop
 from workflows.contracts import CIRCUIT_QUEUE, HEARTBEAT_EVERY, SILENCE, STAND_IN_MARK, SUBAGENT_QUEUE, WORKFLOW_QUEUE
 from workflows.pipelines import NotAPipeline, discover
 
@@ -108,6 +111,8 @@ class Settings(BaseModel):
     max_concurrent_subagents: int = Field(default=100, ge=1, le=10_000)
     subagent_silence_timeout: float = Field(default=SILENCE.total_seconds(), gt=0, le=3_600)
     worker_grace_period: float = Field(default=30, ge=0, le=86_400)
+    worker_patience: float = Field(default=300, ge=0, le=86_400)
+    breakwater_stand_in_url: str | None = Field(default=None, pattern=r"^https?://[^\s/]+/?$")
     metrics_address: str | None = Field(default=None, pattern=r"^(127\.0\.0\.1|0\.0\.0\.0|localhost|\[::1?\]):\d{1,5}$")
     breakwater_store: str | None = None
     journal_ttl: float = Field(default=86_400, ge=1, le=30 * 86_400)
@@ -220,7 +225,7 @@ def workers(client: Client, model: Claude, gate: Gate, journal: Journal, setting
 
 async def serve(settings: Settings, exit_with_stdin: bool) -> None:
     """Connect, work until told to stop, drain. Raises NoCredential, NotAPipeline or HostingError, one line each."""
-    stop = _asked_to_stop(exit_with_stdin)
+    stop = asked_to_stop(exit_with_stdin)
     simulated = needs_stand_in()
     identity = f"worker {os.getpid()}@{socket.gethostname()}" + (f" {STAND_IN_MARK}" if simulated else "")
     home = Home.locate()
@@ -229,8 +234,11 @@ async def serve(settings: Settings, exit_with_stdin: bool) -> None:
         def say(line: str) -> None:
             log.warning("hosting", what=line)
 
-        connection = await stack.enter_async_context(connect(home, identity=identity, on_event=say))
-        stand_in = await stack.enter_async_context(standing_in(home, on_event=say)) if simulated else None
+        patience = Patience(timedelta(seconds=settings.worker_patience), stop)
+        connection = await stack.enter_async_context(connect(home, identity=identity, on_event=say, patience=patience))
+        stand_in = settings.breakwater_stand_in_url if simulated else None
+        if simulated and stand_in is None:
+            stand_in = await stack.enter_async_context(standing_in(home, on_event=say))
         silence = timedelta(seconds=settings.subagent_silence_timeout)
         model = await stack.enter_async_context(claude(silence, stand_in))
         gate = breaker(settings, home, identity)
@@ -240,55 +248,14 @@ async def serve(settings: Settings, exit_with_stdin: bool) -> None:
         for each in workers(connection.client, model, gate, journal, settings):
             await stack.enter_async_context(each)
         if simulated:
-            log.warning("model.simulated", why="no credential is set: answers come from the local stand-in, not Claude")
+            why = "no credential is set: answers come from the stand-in, not from Claude"
+            log.warning("model.simulated", why=why, stand_in=stand_in)
         log.info("worker.ready", temporal=connection.address, model=model.endpoint, identity=identity)
         ready = {"event": "worker.ready", "pid": os.getpid(), "identity": identity, "simulated": simulated}
         click.echo(json.dumps(ready))
         await stop.wait()
         log.info("worker.draining", grace_seconds=settings.worker_grace_period)
     log.info("worker.stopped")
-
-
-def _asked_to_stop(exit_with_stdin: bool) -> asyncio.Event:
-    """Set by SIGTERM, SIGINT, or the end of standard input, which is the end of whoever started us."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    if exit_with_stdin:
-
-        def read() -> None:
-            if not os.read(sys.stdin.fileno(), 1024):
-                loop.remove_reader(sys.stdin.fileno())
-                stop.set()
-
-        loop.add_reader(sys.stdin.fileno(), read)
-    return stop
-
-
-def log_to_stderr() -> None:
-    """Ours and the libraries' logs in one form: time, level, a dotted fact, its fields."""
-    shared: list[structlog.typing.Processor] = [
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.ExtraAdder(),
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
-    renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
-        )
-    )
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    for chatty in ("httpx2", "temporalio.worker"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
-    structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
-    )
 
 
 @click.command()
@@ -300,6 +267,8 @@ def main(exit_with_stdin: bool) -> None:
         settings = Settings.read(os.environ)
         report_metrics(settings)
         asyncio.run(serve(settings, exit_with_stdin))
+    except WaitEnded as ended:
+        log.info("worker.stopped", why=str(ended))
     except (NoCredential, NotAPipeline, HostingError, StoreAddressInvalid, VaultError, click.UsageError) as error:
         click.echo(f"worker.py: {error}", err=True)
         sys.exit(4 if isinstance(error, Unreachable) else 2)

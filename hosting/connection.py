@@ -7,6 +7,7 @@ import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -15,6 +16,7 @@ from hosting.dial import describe, dial, load_sdk
 from hosting.embedded import Say, embedded
 from hosting.errors import HostingError
 from hosting.home import Home
+from hosting.patience import Patience
 from hosting.pollers import pollers as pollers_of
 from hosting.readiness import NAMESPACE
 from hosting.search_attributes import how_to_add, missing_search_attributes
@@ -37,6 +39,8 @@ __all__ = [
     "run_url",
 ]
 
+NO_PATIENCE = Patience(timedelta(0))
+"""A person at a terminal wants to know at once."""
 ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/@\[\]]+):(\d{1,5})")
 """host:port; an IPv6 address in brackets."""
 
@@ -81,21 +85,28 @@ async def connect(
     on_event: Say = lambda _: None,
     data_converter: DataConverter | None = None,
     plugins: Sequence[Plugin] = (),
+    patience: Patience = NO_PATIENCE,
 ) -> AsyncIterator[Connection]:
     """Connected for as long as the block lasts: to the server that is configured, or else to the embedded one.
 
     The embedded one is started if it does not run, started again if it dies meanwhile (`on_event` is told), and stopped
-    behind the last of its users unless one of them said `keep_up`. Raises Unreachable if a configured server does not
-    answer within a few seconds, and HostingError for everything else, one line each; VaultError if what the environment
-    says about keys and large values cannot be followed, before anything is started.
+    behind the last of its users unless one of them said `keep_up`. A configured one that does not answer within a few
+    seconds, or has no such namespace yet, is waited for as `patience` says. Raises Unreachable, and HostingError for
+    everything else, one line each; VaultError if what the environment says about keys and large values cannot be
+    followed, before anything is started.
     """
     await load_sdk()
     server = configured()
     options: dict[str, Any] = {"identity": identity, "plugins": list(plugins)}
     options["data_converter"] = data_converter or converter_of(home, one_machine=server is None)
     if server:
-        client = await dial(server.address, namespace=server.namespace, **server.options, **options)
-        await describe(client, server.address, server.namespace)
+
+        async def attempt() -> Client:
+            client = await dial(server.address, namespace=server.namespace, **server.options, **options)
+            await describe(client, server.address, server.namespace)
+            return client
+
+        client = await patience.until_answered(attempt, on_event)
         yield Connection(client, server.address, server.namespace, os.environ.get("TEMPORAL_UI_URL") or None, None)
         return
     async with embedded(home, keep_up=keep_up, on_event=on_event) as info:

@@ -7,7 +7,7 @@ import importlib
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from hosting.errors import HostingError, Unreachable
+from hosting.errors import HostingError, Misconnected, NoNamespace, Unreachable
 
 if TYPE_CHECKING:
     from temporalio.api.workflowservice.v1 import DescribeNamespaceResponse
@@ -19,9 +19,12 @@ PATIENCE = timedelta(seconds=4)
 SETTLE = timedelta(milliseconds=50)
 """A cancelled connect of the SDK needs 2 ms to wind up (measured); an interpreter that ends earlier hangs or panics."""
 
-REASONS = (
+PASSING = (
     ("ConnectionRefused", "nothing listens there"),
     ("dns error", "its name cannot be resolved"),
+)
+"""Words in the SDK's error, and what they mean: what may be otherwise in a moment."""
+LASTING = (
     ("invalid peer certificate", "its certificate is not trusted; check the TLS settings"),
     ("InvalidContentType", "it does not speak TLS; check the TLS settings"),
     ("Cannot connect TLS", "TLS fails; check the TLS settings"),
@@ -31,7 +34,7 @@ REASONS = (
     ("FRAME_SIZE_ERROR", "it does not speak gRPC, or wants TLS"),
     ("BrokenPipe", "it hangs up; does it want TLS?"),
 )
-"""Words in the SDK's error, and what they mean. The first that fits counts."""
+"""The same, for what stays until somebody changes a setting. The first that fits counts."""
 REFUSED = ("Unauthenticated", "PermissionDenied")
 
 
@@ -66,9 +69,11 @@ async def dial(address: str, *, patience: timedelta = PATIENCE, **options: Any) 
         said = str(error)
         if any(word in said for word in REFUSED):
             raise refused(address) from error
-        raise unreachable(
-            address, next((why for word, why in REASONS if word in said), "it does not answer")
-        ) from error
+        if why := _first(PASSING, said):
+            raise unreachable(address, why) from error
+        if why := _first(LASTING, said):
+            raise Misconnected(_cannot_reach(address, why)) from error
+        raise unreachable(address, "it does not answer") from error
 
 
 async def describe(client: Client, address: str, namespace: str) -> DescribeNamespaceResponse:
@@ -82,7 +87,7 @@ async def describe(client: Client, address: str, namespace: str) -> DescribeName
         )
     except RPCError as error:
         if error.status == RPCStatusCode.NOT_FOUND:
-            raise HostingError(
+            raise NoNamespace(
                 f"the Temporal server at {address} has no namespace {namespace!r}; set TEMPORAL_NAMESPACE to one it "
                 f"has, or create it: temporal operator namespace create --address {address} -n {namespace}"
             ) from error
@@ -110,6 +115,14 @@ def refused(address: str) -> HostingError:
 
 def unreachable(address: str, why: str) -> Unreachable:
     """The server cannot be reached."""
-    return Unreachable(
+    return Unreachable(_cannot_reach(address, why))
+
+
+def _cannot_reach(address: str, why: str) -> str:
+    return (
         f"cannot reach Temporal at {address}: {why}; start it or correct TEMPORAL_ADDRESS (unset: an embedded server)"
     )
+
+
+def _first(reasons: tuple[tuple[str, str], ...], said: str) -> str | None:
+    return next((why for word, why in reasons if word in said), None)

@@ -31,6 +31,9 @@ class _CannotStart(click.ClickException):
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--host", default="127.0.0.1", show_default=True, help="A loopback address; others are refused.")
+@click.option(
+    "--exposed", is_flag=True, help="Accept any --host: only inside a network of its own, as containers have."
+)
 @click.option("--port", default=0, show_default=True, type=click.IntRange(0, 65535), help="0: any free port.")
 @click.option(
     "--latency",
@@ -55,6 +58,7 @@ class _CannotStart(click.ClickException):
 @click.option("--exit-with-stdin", is_flag=True, help="Stop when standard input ends.")
 def main(
     host: str,
+    exposed: bool,
     port: int,
     latency: float,
     requests_per_minute: int | None,
@@ -78,6 +82,7 @@ def main(
     try:
         options = ServerOptions(
             host=host,
+            exposed=exposed,
             port=port,
             latency=latency,
             requests_per_minute=requests_per_minute,

@@ -18,6 +18,8 @@ class ServerOptions:
     """
 
     host: str = "127.0.0.1"
+    exposed: bool = False
+    """Whether `host` may be more than this machine: only for a network of its own, such as a compose file's."""
     port: int = 0
     """0 lets the system choose a free one."""
     latency: float = 0.0
@@ -33,9 +35,10 @@ class ServerOptions:
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
     def __post_init__(self) -> None:
-        if not is_loopback(self.host):
+        if not self.exposed and not is_loopback(self.host):
             raise ValueError(
-                f"the simulator only listens on this machine: {self.host!r} is not a loopback address (use 127.0.0.1)"
+                f"the simulator only listens on this machine: {self.host!r} is not a loopback address (use 127.0.0.1; "
+                "in a container's own network add --exposed)"
             )
         if self.latency < 0:
             raise ValueError(f"latency is a time in seconds and cannot be {self.latency}")

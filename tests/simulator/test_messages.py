@@ -173,6 +173,7 @@ def test_only_a_loopback_address_is_accepted(host: str) -> None:
     """A stand-in that any key opens must not be reachable from elsewhere."""
     with pytest.raises(ValueError, match="loopback"):
         ServerOptions(host=host)
+    assert ServerOptions(host=host, exposed=True).host == host  # said in so many words, for a network of its own
 
 
 @pytest.mark.parametrize("options", [{"latency": -1.0}, {"requests_per_minute": 0}])
