@@ -21,6 +21,8 @@ Reads the environment once, here and nowhere else:
     BREAKER_RECOVERY_TIMEOUT       seconds an open circuit waits before it probes (default 60)
     BREAKER_ON_STORE_LOSS          `local`: the same rules per process meanwhile; `deny`: no calls (default local)
     METRICS_ADDRESS                host:port where Prometheus metrics are served (default: not served)
+    HEALTH_ADDRESS                 [host:]port where /live and /ready answer, on loopback if no host is said (default:
+                                   not served)
     WORKER_PATIENCE                seconds to wait for a configured Temporal server and its namespace (default 300)
     BREAKWATER_STAND_IN_URL        a stand-in that runs elsewhere, instead of one of our own (a fleet's, for example)
     WORKER_GRACE_PERIOD            seconds that calls under way may take to finish at SIGTERM (default 30)
@@ -36,8 +38,9 @@ import json
 import os
 import socket
 import sys
-from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Literal
 
@@ -45,7 +48,7 @@ import click
 import structlog
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from temporalio.client import Client
-from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
+from temporalio.runtime import Runtime
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 from temporalio.workflow import SandboxImportNotificationPolicy
@@ -55,21 +58,26 @@ from activities.circuit.gate import Gate
 from activities.circuit.link import log_event
 from activities.circuit.state import Policy
 from activities.circuit.store import StoreAddressInvalid, open_store
+from activities.circuit.survey import Survey
 from activities.claude import Claude, NoCredential, claude, needs_stand_in
 from activities.journal.journal import Journal, Seal
 from activities.journal.journal import log_event as log_journal_event
 from activities.journal.pages import beside_the_circuits, open_pages
+from activities.measures import begin, show_circuits
 from activities.stores.address import parse_address, read_address
 from activities.subagent import SubagentCalls
 from activities.vault.errors import VaultError
 from hosting.connection import connect
 from hosting.embedded import standing_in
 from hosting.errors import HostingError, Unreachable, WaitEnded
+from hosting.health import Circuits, Vitals, serving_health
 from hosting.home import Home
 from hosting.logs import log_to_stderr
 from hosting.patience import Patience
 from hosting.stopping import asked_to_stop
+from hosting.telemetry import start_telemetry
 from workflows.contracts import CIRCUIT_QUEUE, HEARTBEAT_EVERY, SILENCE, STAND_IN_MARK, SUBAGENT_QUEUE, WORKFLOW_QUEUE
+from workflows.measures import BUCKETS, CIRCUIT_TRANSITIONS
 from workflows.pipelines import NotAPipeline, discover
 
 PURE_MODULES = (
@@ -81,6 +89,7 @@ PURE_MODULES = (
     "workflows.failures",
     "workflows.ledger",
     "workflows.live_state",
+    "workflows.measures",
     "workflows.models",
     "workflows.policies",
     "workflows.prompts",
@@ -93,8 +102,6 @@ PURE_MODULES = (
 )
 """Loaded once and shared with the workflow sandbox: deterministic by rule, and checked to import nothing else."""
 
-WORKER_HEARTBEAT = timedelta(seconds=5)
-"""How often this worker reports to the server; `starter.py` believes it gone after one and a half of these."""
 MOST_WAITS = 10_000
 """Waiting for a circuit costs a coroutine, not a slot: more than a server allows to be pending anyway."""
 STICKY_TIMEOUT = timedelta(seconds=1)
@@ -114,6 +121,9 @@ class Settings(BaseModel):
     worker_patience: float = Field(default=300, ge=0, le=86_400)
     breakwater_stand_in_url: str | None = Field(default=None, pattern=r"^https?://[^\s/]+/?$")
     metrics_address: str | None = Field(default=None, pattern=r"^(127\.0\.0\.1|0\.0\.0\.0|localhost|\[::1?\]):\d{1,5}$")
+    health_address: str | None = Field(
+        default=None, pattern=r"^((127\.0\.0\.1|0\.0\.0\.0|localhost|\[::1?\])?:)?\d{1,5}$"
+    )
     breakwater_store: str | None = None
     journal_ttl: float = Field(default=86_400, ge=1, le=30 * 86_400)
     breaker_failure_threshold: int = Field(default=5, ge=1)
@@ -175,16 +185,8 @@ def _about_the_journal(event: str, fields: Mapping[str, object]) -> None:
 def _transition(event: str, fields: Mapping[str, object]) -> None:
     """An event of a circuit: logged by the one process that caused it, and counted."""
     log_event(event, fields)
-    counter = Runtime.default().metric_meter.create_counter("breakwater_circuit_transitions")
+    counter = Runtime.default().metric_meter.create_counter(CIRCUIT_TRANSITIONS)
     counter.add(1, {"event": event, "circuit": str(fields.get("key", ""))})
-
-
-def report_metrics(settings: Settings) -> None:
-    """Serve metrics if asked to, and tell the server often who works here, so that a dead worker is soon known."""
-    metrics = PrometheusConfig(bind_address=settings.metrics_address) if settings.metrics_address else None
-    Runtime.set_default(
-        Runtime(telemetry=TelemetryConfig(metrics=metrics), worker_heartbeat_interval=WORKER_HEARTBEAT),
-    )
 
 
 def workers(client: Client, model: Claude, gate: Gate, journal: Journal, settings: Settings) -> list[Worker]:
@@ -223,17 +225,36 @@ def workers(client: Client, model: Claude, gate: Gate, journal: Journal, setting
     return [orchestrators, calls, waits]
 
 
+@asynccontextmanager
+async def surveyed(gate: Gate) -> AsyncIterator[Circuits]:
+    """The circuits as last seen, looked at and shown as gauges for as long as the block lasts."""
+    meter = Runtime.default().metric_meter
+    begin(meter)
+    survey = Survey(gate, lambda seen: show_circuits(meter, seen))
+    looking = asyncio.create_task(survey.keep_looking())
+    try:
+        yield lambda: ([asdict(each) for each in survey.seen.standings], survey.seen.trouble)
+    finally:
+        looking.cancel()
+        await asyncio.wait({looking})
+    if not looking.cancelled():
+        looking.result()
+
+
 async def serve(settings: Settings, exit_with_stdin: bool) -> None:
     """Connect, work until told to stop, drain. Raises NoCredential, NotAPipeline or HostingError, one line each."""
     stop = asked_to_stop(exit_with_stdin)
     simulated = needs_stand_in()
     identity = f"worker {os.getpid()}@{socket.gethostname()}" + (f" {STAND_IN_MARK}" if simulated else "")
     home = Home.locate()
+    vitals = Vitals(identity)
+
+    def say(line: str) -> None:
+        log.warning("hosting", what=line)
+        vitals.waiting(line)
+
     async with AsyncExitStack() as stack:
-
-        def say(line: str) -> None:
-            log.warning("hosting", what=line)
-
+        await stack.enter_async_context(serving_health(settings.health_address, vitals))
         patience = Patience(timedelta(seconds=settings.worker_patience), stop)
         connection = await stack.enter_async_context(connect(home, identity=identity, on_event=say, patience=patience))
         stand_in = settings.breakwater_stand_in_url if simulated else None
@@ -245,8 +266,10 @@ async def serve(settings: Settings, exit_with_stdin: bool) -> None:
         stack.push_async_callback(gate.close)
         journal = answers(settings, home)
         stack.push_async_callback(journal.close)
+        circuits = await stack.enter_async_context(surveyed(gate))
         for each in workers(connection.client, model, gate, journal, settings):
             await stack.enter_async_context(each)
+        vitals.working(connection, (WORKFLOW_QUEUE, SUBAGENT_QUEUE, CIRCUIT_QUEUE), circuits)
         if simulated:
             why = "no credential is set: answers come from the stand-in, not from Claude"
             log.warning("model.simulated", why=why, stand_in=stand_in)
@@ -254,6 +277,7 @@ async def serve(settings: Settings, exit_with_stdin: bool) -> None:
         ready = {"event": "worker.ready", "pid": os.getpid(), "identity": identity, "simulated": simulated}
         click.echo(json.dumps(ready))
         await stop.wait()
+        vitals.draining()
         log.info("worker.draining", grace_seconds=settings.worker_grace_period)
     log.info("worker.stopped")
 
@@ -265,7 +289,7 @@ def main(exit_with_stdin: bool) -> None:
     log_to_stderr()
     try:
         settings = Settings.read(os.environ)
-        report_metrics(settings)
+        start_telemetry(settings.metrics_address, BUCKETS)
         asyncio.run(serve(settings, exit_with_stdin))
     except WaitEnded as ended:
         log.info("worker.stopped", why=str(ended))

@@ -24,6 +24,7 @@ from activities.circuit.ticket import Ticket
 from activities.claude import Claude, Meter
 from activities.failures import CircuitOpenError, as_application_error, describe, is_unreachable
 from activities.journal.journal import Journal, Page
+from activities.measures import count_call
 from workflows.contracts import (
     CALL_SUBAGENT,
     HEARTBEAT_EVERY,
@@ -34,6 +35,7 @@ from workflows.contracts import (
     Usage,
 )
 from workflows.failures import FAILURES
+from workflows.measures import CIRCUIT_DENIALS, CIRCUIT_PROBES, JOURNAL_HITS
 
 log = structlog.get_logger("call")
 
@@ -55,20 +57,25 @@ class SubagentCalls:
         _check_reservation(call, before)
         meter = Meter()
         ticket = await self._enter(call, before)
+        clock = monotonic()
         try:
             async with _heartbeats(meter, before, ticket):
                 outcome = await self._ask(call, meter, before, ticket)
                 await self._journal.keep(page, outcome)
             await ticket.succeeded()
+            count_call(call, meter, monotonic() - clock)
             return outcome
         except asyncio.CancelledError:
             details = activity.cancellation_details()
             if details is None or not details.cancel_requested:
                 raise  # the worker is shutting down or lost its server: another attempt will be made
-            raise as_application_error(_cancelled(meter, before)) from None
+            failure = _cancelled(meter, before)
+            count_call(call, meter, monotonic() - clock, failure.kind)
+            raise as_application_error(failure) from None
         except Exception as error:  # noqa: BLE001 - classified, whatever it is; a defect is named as one
             failure = describe(error, attempt=activity.info().attempt, meter=meter, billed=before + meter.usage)
             await _tell(ticket, failure, error)
+            count_call(call, meter, monotonic() - clock, failure.kind)
             _log(log.warning, "call.failed", call, kind=failure.kind, why=failure.message)
             raise as_application_error(failure) from None
         finally:
@@ -78,7 +85,7 @@ class SubagentCalls:
         """An answer of an earlier attempt: it needs no permit, and gives back the one it was handed."""
         if handed := self._handed(call):
             await handed.give_back()
-        activity.metric_meter().create_counter("breakwater_journal_hits").add(1)
+        activity.metric_meter().create_counter(JOURNAL_HITS).add(1)
         _log(log.info, "journal.hit", call, request_id=paid.request_id)
         # Both are running totals of this activity, so the larger holds the smaller and nothing is counted twice.
         return paid.model_copy(update={"usage": paid.usage | before})
@@ -116,10 +123,10 @@ class SubagentCalls:
         try:
             ticket = await self._gate.enter(key)
             if ticket.probe:
-                metrics.create_counter("breakwater_circuit_probes").add(1)
+                metrics.create_counter(CIRCUIT_PROBES).add(1)
             return ticket
         except CircuitOpen as denied:
-            metrics.create_counter("breakwater_circuit_denials").add(1)
+            metrics.create_counter(CIRCUIT_DENIALS).add(1)
             failure = CallFailure(
                 kind="circuit_open",
                 message=str(denied),

@@ -74,5 +74,5 @@ def test_every_setting_is_read_by_something() -> None:
     code += (ROOT / "worker.py").read_text()
     options = {f"BREAKWATER_{field.upper()}" for field in Input.model_fields}
     settings = README.partition("## Settings")[2]
-    for name in set(re.findall(r"`((?:BREAKWATER|BREAKER|METRICS|MAX|SUBAGENT|WORKER)_[A-Z_]+)`", settings)):
+    for name in set(re.findall(r"`((?:BREAKWATER|BREAKER|METRICS|HEALTH|MAX|SUBAGENT|WORKER)_[A-Z_]+)`", settings)):
         assert name in code or name.lower() in code or name in options, name

@@ -31,6 +31,7 @@ from workflows.contracts import (
 from workflows.failures import FAILURES, FailureKind
 from workflows.ledger import Ledger
 from workflows.live_state import LiveState
+from workflows.measures import count_reply
 from workflows.models import NANO, TIERS, Tier
 from workflows.state import Slot
 
@@ -159,6 +160,7 @@ class Run(Generic[ResultT]):
     def record(self, reply: Reply[Any]) -> None:
         """Keep a reply for the report and show it in the current details. An answer the state holds is not copied."""
         self.replies.append(reply if reply.kept_at is None else reply.model_copy(update={"answer": None}))
+        count_reply(reply)
         self.at(self._stage)
 
     @contextmanager

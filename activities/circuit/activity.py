@@ -22,6 +22,7 @@ from workflows.contracts import (
     CircuitWaiting,
     HandedPermit,
 )
+from workflows.measures import CIRCUIT_WAITERS
 
 LOOK = timedelta(milliseconds=400)
 """How often a waiter asks while nobody can say how long it takes: a probe is out, or a person holds the circuit."""
@@ -63,7 +64,7 @@ class CircuitWaits:
 
     def _count(self, change: int) -> None:
         self._waiters += change
-        activity.metric_meter().create_gauge("breakwater_circuit_waiters").set(self._waiters)
+        activity.metric_meter().create_gauge(CIRCUIT_WAITERS).set(self._waiters)
 
     async def _pass_the_time(self, denied: CircuitOpen) -> None:
         """Until the circuit may change, but ask at least every few heartbeats: a person may open it earlier."""

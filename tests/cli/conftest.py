@@ -19,7 +19,18 @@ import psutil
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-CLEARED = ("ANTHROPIC_", "TEMPORAL_", "BREAKWATER_", "BREAKER_", "METRICS_", "MAX_CONCURRENT", "SUBAGENT_", "WORKER_")
+CLEARED = (
+    "ANTHROPIC_",
+    "TEMPORAL_",
+    "BREAKWATER_",
+    "BREAKER_",
+    "METRICS_",
+    "HEALTH_",
+    "OTEL_",
+    "MAX_",
+    "SUBAGENT_",
+    "WORKER_",
+)
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 import signal
-import socket
 from collections.abc import AsyncIterator
-from contextlib import suppress
-from urllib.request import urlopen
 
 import pytest
 from temporalio.testing import WorkflowEnvironment
@@ -90,29 +86,3 @@ async def test_down_where_nothing_runs_says_so(shell: Shell) -> None:
     """`down` can always be typed."""
     said = await shell("down")
     assert (said.code, "nothing was running" in said.err) == (0, True)
-
-
-async def test_a_worker_serves_its_metrics(shell: Shell) -> None:
-    """Circuit transitions, denials and waiters, beside the SDK's own, where METRICS_ADDRESS says."""
-    script = shell.home.parent / "faults.json"
-    script.write_text(json.dumps([{"fault": {"kind": "status", "status": 529}}]))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
-    shell.environment |= {"BREAKWATER_STAND_IN_SCRIPT": str(script), "BREAKER_FAILURE_THRESHOLD": "1"}
-    up = await shell.start("up", METRICS_ADDRESS=address)
-    assert up.stderr is not None
-    while not (await up.stderr.readline()).startswith(b"up;"):
-        pass
-    await shell.start("run", PGE, "x")
-
-    def metrics() -> str:
-        with suppress(OSError), urlopen(f"http://{address}/metrics", timeout=5) as answer:
-            return str(answer.read().decode())
-        return ""
-
-    await until(lambda: re.search(r"^breakwater_circuit_waiters\{[^}]*\} 1$", metrics(), re.MULTILINE), "a waiter", 60)
-    served = metrics()
-    assert 'event="circuit.opened"' in served
-    assert "breakwater_circuit_denials" in served
-    assert "temporal_" in served

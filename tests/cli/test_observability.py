@@ -1,0 +1,155 @@
+"""What a worker shows of itself: metrics, health, and that every dashboard and alert asks for what is really there."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import socket
+import sys
+from asyncio.subprocess import Process
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+from urllib.request import urlopen
+
+import promql_parser
+import pytest
+import yaml
+from temporalio.client import Client
+
+from hosting import health
+from hosting.errors import HostingError
+from hosting.telemetry import start_telemetry
+from tests.cli.conftest import ROOT, Shell, until
+from workflows import measures
+from workflows.contracts import SUBAGENT_QUEUE, WORKFLOW_QUEUE
+
+PGE = "plan-generate-evaluate"
+OBSERVABILITY = ROOT / "deploy" / "observability"
+OVERLOADED_ONCE = [{"fault": {"kind": "status", "status": 529}, "times": 1}]
+
+
+def expressions() -> Iterator[tuple[str, str]]:
+    """Every query of the dashboard and the alerts, with where it stands."""
+    dashboard = json.loads((OBSERVABILITY / "grafana" / "breakwater.json").read_text())
+    for panel in dashboard["panels"]:
+        for target in panel.get("targets", []):
+            yield f"panel {panel['title']}", target["expr"].replace("$__rate_interval", "1m")
+    for group in yaml.safe_load((OBSERVABILITY / "alerts.yml").read_text())["groups"]:
+        for rule in group["rules"]:
+            yield f"alert {rule['alert']}", rule["expr"]
+
+
+def selected(expression: str) -> set[str]:
+    """The metrics a query reads."""
+    found: set[str] = set()
+
+    def visit(node: promql_parser.Expr) -> bool:
+        if isinstance(node, promql_parser.VectorSelector) and node.name:
+            found.add(node.name)
+        return True
+
+    promql_parser.walk(promql_parser.parse(expression), visit)
+    return found
+
+
+def free_address() -> str:
+    """A port nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{probe.getsockname()[1]}"
+
+
+async def started(process: Process) -> None:
+    """Wait until `up` says that it is."""
+    assert process.stderr is not None
+    async with asyncio.timeout(60):
+        while line := await process.stderr.readline():
+            if line.startswith(b"up;"):
+                return
+    pytest.fail("`up` ended")
+
+
+async def test_a_worker_shows_all_that_dashboards_and_alerts_ask_for(shell: Shell) -> None:
+    """Through one outage and one run that cannot go on: a waiter, denials, an open circuit that leaves the worker
+    ready, the money; and every metric that a panel, an alert or `measures` names is there."""
+    script = shell.home.parent / "faults.json"
+    script.write_text(json.dumps(OVERLOADED_ONCE))
+    metrics_at, health_at = free_address(), free_address()
+    shell.environment |= {"BREAKWATER_STAND_IN_SCRIPT": str(script), "BREAKER_FAILURE_THRESHOLD": "1"}
+    await started(await shell.start("up", METRICS_ADDRESS=metrics_at, HEALTH_ADDRESS=health_at))
+    run = await shell.start("run", PGE, "x", "--json")
+
+    def metrics() -> str:
+        with suppress(OSError), urlopen(f"http://{metrics_at}/metrics", timeout=5) as answer:
+            return str(answer.read().decode())
+        return ""
+
+    def value(name: str, *labels: str) -> float:
+        lines = [line for line in metrics().splitlines() if re.match(rf"{name}[{{ ]", line)]
+        return sum(float(line.rpartition(" ")[2]) for line in lines if all(label in line for label in labels))
+
+    def ready() -> dict[str, Any]:
+        well, said = health.ask(f"http://{health_at}/ready")
+        return {**json.loads(said), "well": well}
+
+    await until(lambda: value(measures.CIRCUIT_WAITERS) == 1, "a waiter", 60)
+    await until(lambda: any(each["phase"] == "open" for each in ready()["circuits"]), "the survey of the circuits")
+    assert ready()["well"], ready()
+    assert ready()["temporal"]["polling"] == {WORKFLOW_QUEUE: True, SUBAGENT_QUEUE: True, "breakwater-circuit": True}
+    assert value(measures.CIRCUIT_STATE, 'circuit="stand-in ') == 2
+    assert value(measures.CIRCUIT_DENIALS) >= 1
+    assert value(measures.CIRCUIT_TRANSITIONS, 'event="circuit.opened"') == 1
+    assert value(measures.CALLS, 'role="planner"', 'outcome="error"', 'kind="overloaded"') == 1
+
+    assert (await shell("breaker", "reset")).code == 0
+    out, err = await run.communicate()
+    assert run.returncode == 0, err.decode()
+    assert value(measures.CALLS, 'outcome="success"') == 3
+    assert value(measures.REPLIES, 'outcome="success"') == 3
+    assert value(f"{measures.DOLLARS}_sum") == pytest.approx(json.loads(out)["cost_usd"])
+    assert value(measures.TOKENS, 'direction="output"') == json.loads(out)["usage"]["output_tokens"]
+
+    server = json.loads((shell.home / "temporal.json").read_text())["facts"]["address"]
+    stuck = await (await Client.connect(server)).start_workflow(PGE, {}, id="stuck", task_queue=WORKFLOW_QUEUE)
+    await until(lambda: value("temporal_workflow_task_execution_failed") >= 1, "a run that cannot go on")
+    await stuck.terminate()
+
+    exported = set(re.findall(r"^([a-z_]+)(?=[{ ])", metrics(), re.MULTILINE))
+    named = {name for name in vars(measures).values() if isinstance(name, str) and name.startswith("breakwater_")}
+    assert not {name for name in named if not {name, f"{name}_sum"} & exported}
+    for where, expression in expressions():
+        assert selected(expression), where
+        assert selected(expression) <= exported, where
+
+
+async def test_a_taken_address_is_one_line() -> None:
+    """For metrics and for health: which address, and which variable to set."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(HostingError, match=f"^cannot serve metrics at {address}: .*; set METRICS_ADDRESS"):
+            start_telemetry(address, {})
+        with pytest.raises(HostingError, match=f"^cannot answer for health at {address}: .*; set HEALTH_ADDRESS"):
+            async with health.serving_health(address, health.Vitals("test")):
+                pytest.fail("it is taken")
+
+
+async def test_a_worker_that_waits_is_live_and_not_ready(shell: Shell) -> None:
+    """It is left alone, gets no work, and says what it waits for; the command for containers says the same."""
+    address = free_address()
+    worker = await shell.start(program="worker.py", TEMPORAL_ADDRESS="127.0.0.1:1", HEALTH_ADDRESS=address)
+    await until(lambda: "nothing listens there" in health.ask(f"http://{address}/ready")[1], "the worker to wait")
+    assert health.ask(f"http://{address}/live")[0]
+    well, said = health.ask(f"http://{address}/ready")
+    assert (well, json.loads(said)["stage"]) == (False, "waiting")
+    assert health.host_and_port("8081") == health.host_and_port(":8081") == ("127.0.0.1", 8081)
+    asked = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "hosting.health", cwd=ROOT, env=shell.variables(HEALTH_ADDRESS=address), stdout=-1
+    )
+    out, _ = await asked.communicate()
+    assert (asked.returncode, b"nothing listens there" in out) == (1, True)
+    worker.terminate()
+    assert await worker.wait() == 0
