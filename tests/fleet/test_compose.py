@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from datetime import timedelta
 from functools import cache
 from importlib.util import find_spec
@@ -62,7 +63,7 @@ def test_compose_accepts_the_file(key: str) -> None:
 
 def test_the_files_fit_the_compose_specification() -> None:
     """By the schema that check-jsonschema carries with it."""
-    command = [shutil.which("check-jsonschema", path=str(Path(os.sys.executable).parent)) or "check-jsonschema"]
+    command = [shutil.which("check-jsonschema", path=str(Path(sys.executable).parent)) or "check-jsonschema"]
     command += ["--builtin-schema", "vendor.compose-spec", *map(str, FILES)]
     said = subprocess.run(command, capture_output=True, text=True, check=False)
     assert said.returncode == 0, said.stdout + said.stderr
