@@ -7,9 +7,9 @@ where every fault has a name and a sentence for the one repair.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from workflows.models import Tier
 
@@ -31,7 +31,17 @@ LEAST_TOKENS = 1_000
 MOST_TOKENS = 32_000
 
 
-class Effort(BaseModel):
+def _all_required(schema: dict[str, Any]) -> None:
+    schema["required"] = list(schema["properties"])
+
+
+class Asked(BaseModel):
+    """A model is asked for every field; a person who writes one may leave out what has a default."""
+
+    model_config = ConfigDict(json_schema_extra=_all_required)
+
+
+class Effort(Asked):
     """What a subtask is worth: the model that does it and how long its answer may be."""
 
     tier: Tier = "medium"
@@ -43,7 +53,7 @@ class Effort(BaseModel):
         return min(max(self.max_tokens, LEAST_TOKENS), MOST_TOKENS)
 
 
-class Subtask(BaseModel):
+class Subtask(Asked):
     """One piece of the task, complete in itself: whoever does it sees this and nothing else of the task."""
 
     id: str
@@ -77,7 +87,7 @@ class Subtask(BaseModel):
         )
 
 
-class Plan(BaseModel):
+class Plan(Asked):
     """What the decomposer answers."""
 
     complexity: Complexity

@@ -18,9 +18,12 @@ from workflows.contracts import MODEL_NAME
 from workflows.models import TIERS
 from workflows.pipelines.plan_generate_evaluate import RUBRIC, Input, PlanGenerateEvaluate
 from workflows.subagents import Subagent
+from workflows.subagents.decomposer import DECOMPOSER
 from workflows.subagents.evaluator import EVALUATOR, Assessment, EvaluateRequest, Evaluation
 from workflows.subagents.generator import GENERATOR, Draft, Finding, GenerateRequest
 from workflows.subagents.planner import PLANNER, Criterion, Plan, PlanRequest
+from workflows.subagents.specialist import FORMS, specialist
+from workflows.subagents.synthesizer import SYNTHESIZER
 
 EVERY_SUBAGENT: list[Subagent[Any, Any]] = [
     value
@@ -28,7 +31,13 @@ EVERY_SUBAGENT: list[Subagent[Any, Any]] = [
     for value in vars(importlib.import_module(f"workflows.subagents.{module.name}")).values()
     if isinstance(value, Subagent)
 ]
-each_subagent = pytest.mark.parametrize("subagent", EVERY_SUBAGENT, ids=lambda each: each.role)
+each_constant = pytest.mark.parametrize("subagent", EVERY_SUBAGENT, ids=lambda each: each.role)
+SPECIALISTS = {f"specialist for {shape}": specialist(shape, "medium", 8_000) for shape in FORMS}
+each_subagent = pytest.mark.parametrize(
+    "subagent",
+    [*EVERY_SUBAGENT, *SPECIALISTS.values()],
+    ids=[*(each.role for each in EVERY_SUBAGENT), *SPECIALISTS],
+)
 
 
 def criterion(**changes: Any) -> dict[str, Any]:
@@ -58,6 +67,8 @@ def test_the_folder_holds_the_subagents_we_know() -> None:
         "planner": PLANNER,
         "generator": GENERATOR,
         "evaluator": EVALUATOR,
+        "decomposer": DECOMPOSER,
+        "synthesizer": SYNTHESIZER,
     }
 
 
@@ -68,7 +79,7 @@ def test_a_truncated_answer_has_a_larger_cap_to_be_asked_again_with(subagent: Su
     assert subagent.tier in TIERS
 
 
-@each_subagent
+@each_constant
 def test_instructions_name_every_field_of_the_answer_in_order(subagent: Subagent[Any, Any]) -> None:
     """The list in the instructions is the answer model's fields, so neither can change alone."""
     listed = re.findall(r"^- (\w+):", subagent.instructions, re.MULTILINE)
