@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from pydantic import JsonValue
@@ -18,10 +18,13 @@ class Assignment:
     """The blocks of one prompt by name; the last one wins, as the last word does in a conversation."""
 
     blocks: Mapping[str, str]
+    asked_for: frozenset[str] = frozenset()
+    """Names of the members an answer has, by which a persona of several forms knows which one is meant."""
 
     @classmethod
-    def of(cls, prompt: str) -> Assignment:
-        return cls({found["name"]: found["body"] or "" for found in _BLOCK.finditer(prompt)})
+    def of(cls, prompt: str, asked_for: Iterable[str] = ()) -> Assignment:
+        found = {found["name"]: found["body"] or "" for found in _BLOCK.finditer(prompt)}
+        return cls(found, frozenset(asked_for))
 
     def text(self, name: str) -> str:
         """A block as it stands, trimmed; empty when there is none."""

@@ -16,13 +16,20 @@ from simulator.answers import any_answer, as_text, prose
 from simulator.assignments import Assignment
 from simulator.calls import Call
 from simulator.compliance import narrate, review
+from simulator.decomposition import decompose, specialise, synthesise
 from simulator.deliverables import deliverable
-from simulator.schemas import fits
+from simulator.schemas import fits, properties_of, resolve
 from simulator.standards import clauses, criteria_for
 
 Persona = Callable[[Assignment], JsonValue]
 
-_PERSONAS: dict[str, Persona] = {"reviewer": review, "narrator": narrate}
+_PERSONAS: dict[str, Persona] = {
+    "reviewer": review,
+    "narrator": narrate,
+    "decomposer": decompose,
+    "specialist": specialise,
+    "synthesizer": synthesise,
+}
 
 _CONSTRAINTS_END = 4
 _LONGEST_QUOTE = 120
@@ -44,7 +51,8 @@ def answer_text(call: Call) -> str:
         return prose(call.seed, call.prompt)
     role = max((each for each in _PERSONAS if call.caller.plays(each)), key=len, default=None)
     if role is not None:
-        answer = _PERSONAS[role](Assignment.of(call.prompt))
+        asked_for = properties_of(resolve(call.schema, call.schema))
+        answer = _PERSONAS[role](Assignment.of(call.prompt, asked_for))
         if answer is not None and fits(answer, call.schema, call.schema):
             return as_text(answer)
     return as_text(any_answer(call.schema, call.seed))
