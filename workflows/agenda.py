@@ -34,6 +34,8 @@ class Item(BaseModel):
     """The id of the subtask that does the same work."""
     curable: bool = False
     """It failed in a way that another way of doing it may avoid."""
+    partial: bool = False
+    """It failed, but what was done of it is kept and can be used."""
 
 
 class Missing(BaseModel):
@@ -73,14 +75,14 @@ class Agenda(BaseModel):
         """Its result is there; `why` says what the result itself calls missing. Raises ValueError unless it ran."""
         self._move(id, "running", "passed", why)
 
-    def failed(self, id: str, why: str, *, curable: bool = False) -> None:
-        """It ended without a result. Raises ValueError unless it ran."""
+    def failed(self, id: str, why: str, *, curable: bool = False, partial: bool = False) -> None:
+        """It ended without a whole result. Raises ValueError unless it ran."""
         self._move(id, "running", "failed", why)
-        self.items[id].curable = curable
+        self.items[id].curable, self.items[id].partial = curable, partial
 
-    def put_back(self, id: str) -> None:
-        """It was to start and could not yet: it waits again. Raises ValueError unless it ran."""
-        self._move(id, "running", "waiting")
+    def refused(self, id: str, why: str) -> None:
+        """It was to start, and no room was given to it. Raises ValueError unless it ran."""
+        self._move(id, "running", "not_started", why)
 
     def drop(self, ids: Iterable[str], why: str) -> None:
         """These will not be started any more. Raises ValueError for one that is not waiting."""
@@ -116,8 +118,12 @@ class Agenda(BaseModel):
         return there, [_missing(item) for item, source in found if source is None]
 
     def finished(self) -> list[Subtask]:
-        """Everything that has a result, in order."""
+        """Everything that has a whole result, in order."""
         return [item.subtask for item in self._in("passed")]
+
+    def usable(self) -> list[Subtask]:
+        """Everything that has a result, whole or in part, in order."""
+        return [item.subtask for item in self.items.values() if item.state == "passed" or item.partial]
 
     def missing(self) -> list[Missing]:
         """Everything asked for that has no result and that nothing replaces, or whose result names gaps of its own."""

@@ -169,15 +169,29 @@ def test_gaps_that_a_result_names_itself_are_missing_although_it_passed() -> Non
     assert todo.met(Policy("all"))
 
 
-def test_a_subtask_that_could_not_start_yet_waits_again() -> None:
-    """Money that is held by calls under way may come back."""
+def test_a_subtask_that_no_room_was_given_to_was_not_started() -> None:
+    """Nothing was paid for it, and the report says why."""
     todo = agenda(subtask("a"))
     todo.started("a")
-    todo.put_back("a")
-    assert ready(todo) == ["a"]
+    todo.refused("a", "all 3 agents have been started")
+    assert todo.items["a"].state == "not_started"
+    assert [each.why for each in todo.missing()] == ["all 3 agents have been started"]
+    assert todo.unmet() == []
 
 
-@pytest.mark.parametrize("move", ["started", "passed", "put_back"])
+def test_part_of_a_result_can_be_used_but_does_not_pass() -> None:
+    """It is put together with the rest, and named as incomplete."""
+    todo = agenda(subtask("a"), subtask("b"))
+    todo.started("a")
+    todo.failed("a", "two of five pieces are missing", partial=True)
+    runs(todo, "b")
+    assert [each.id for each in todo.usable()] == ["a", "b"]
+    assert [each.id for each in todo.finished()] == ["b"]
+    assert [each.id for each in todo.missing()] == ["a"]
+    assert not todo.met(Policy("all"))
+
+
+@pytest.mark.parametrize("move", ["started", "passed"])
 def test_a_move_that_makes_no_sense_raises_and_changes_nothing(move: str) -> None:
     """Nothing ends twice and nothing is done twice."""
     todo = agenda(subtask("a"))
