@@ -21,7 +21,9 @@ from workflows.subagents import Subagent
 from workflows.subagents.decomposer import DECOMPOSER
 from workflows.subagents.evaluator import EVALUATOR, Assessment, EvaluateRequest, Evaluation
 from workflows.subagents.generator import GENERATOR, Draft, Finding, GenerateRequest
+from workflows.subagents.narrator import NARRATOR
 from workflows.subagents.planner import PLANNER, Criterion, Plan, PlanRequest
+from workflows.subagents.reviewer import REVIEWER
 from workflows.subagents.specialist import FORMS, specialist
 from workflows.subagents.synthesizer import SYNTHESIZER
 
@@ -67,6 +69,8 @@ def test_the_folder_holds_the_subagents_we_know() -> None:
         "planner": PLANNER,
         "generator": GENERATOR,
         "evaluator": EVALUATOR,
+        "reviewer": REVIEWER,
+        "narrator": NARRATOR,
         "decomposer": DECOMPOSER,
         "synthesizer": SYNTHESIZER,
     }
@@ -87,12 +91,17 @@ def test_instructions_name_every_field_of_the_answer_in_order(subagent: Subagent
     assert listed == list(item.model_fields)
 
 
+READS_STATE = {REVIEWER.role}
+"""Whose pipelines delegate to them with `reads`, so that a block `state` comes with every request."""
+
+
 @each_subagent
 def test_blocks_that_instructions_speak_of_are_fields_of_the_request(subagent: Subagent[Any, Any]) -> None:
     """No instruction refers to a block that never comes."""
     named = set(re.findall(r"block `(\w+)`", subagent.instructions))
     assert named
-    assert named <= set(subagent.request.model_fields)
+    delegated = {"state"} if subagent.role in READS_STATE else set()
+    assert named <= set(subagent.request.model_fields) | delegated
 
 
 # --- schemas -----------------------------------------------------------------------------------------------------
