@@ -11,10 +11,19 @@ from urllib.parse import unquote, urlsplit
 
 from temporalio.api.common.v1 import Payload
 from temporalio.contrib.pydantic import PydanticPayloadConverter
-from temporalio.converter import DataConverter, ExternalStorage, StorageDriver, StorageDriverSelectContext
+from temporalio.converter import (
+    DataConverter,
+    DefaultFailureConverter,
+    DefaultFailureConverterWithEncodedAttributes,
+    ExternalStorage,
+    StorageDriver,
+    StorageDriverSelectContext,
+)
 
+from activities.vault.codec import SealingCodec
 from activities.vault.errors import SettingInvalid
 from activities.vault.files import FileBlobs
+from activities.vault.seal import Seal
 
 BLOBS = "BREAKWATER_BLOBS"
 THRESHOLD = "BREAKWATER_BLOB_THRESHOLD"
@@ -36,9 +45,14 @@ def data_converter(environment: Mapping[str, str], folder: Path, *, one_machine:
     """
     address = environment.get(BLOBS)
     default = PUT_ASIDE if one_machine or address else PUT_ASIDE_FOREIGN
+    threshold = _threshold(environment.get(THRESHOLD), default)
+    seal = Seal.of(environment)
     return DataConverter(
         payload_converter_class=PydanticPayloadConverter,
-        external_storage=_storage(address, folder, _threshold(environment.get(THRESHOLD), default)),
+        # A sealed value is a little larger than the value, so whatever is put aside was sealed repeatably.
+        payload_codec=SealingCodec(seal, repeatably_from=threshold - 512),
+        failure_converter_class=DefaultFailureConverterWithEncodedAttributes if seal else DefaultFailureConverter,
+        external_storage=_storage(address, folder, threshold),
     )
 
 
