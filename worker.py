@@ -67,6 +67,7 @@ from activities.measures import begin, show_circuits
 from activities.stores.address import parse_address, read_address
 from activities.subagent import SubagentCalls
 from activities.vault.errors import VaultError
+from activities.vault.keeper import Keeper
 from hosting.connection import connect
 from hosting.embedded import standing_in
 from hosting.errors import HostingError, Unreachable, WaitEnded
@@ -208,6 +209,7 @@ def workers(client: Client, model: Claude, gate: Gate, journal: Journal, setting
     calls = Worker(
         client,
         task_queue=SUBAGENT_QUEUE,
+        interceptors=[Keeper(client.data_converter)],
         activities=[SubagentCalls(model, gate, journal).call_subagent],
         max_concurrent_activities=settings.max_concurrent_subagents,
         max_heartbeat_throttle_interval=HEARTBEAT_EVERY,

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+from temporalio.api.common.v1 import Payload
 from temporalio.contrib.aws.s3driver import S3StorageDriver, S3StorageDriverClient
+from temporalio.converter import StorageDriverClaim, StorageDriverRetrieveContext, StorageDriverStoreContext
 
-from activities.vault.errors import SettingInvalid
+from activities.vault.errors import BlobDamaged, BlobsUnavailable, SettingInvalid
 
 
 class Bucket(S3StorageDriverClient):
@@ -55,7 +57,33 @@ class Bucket(S3StorageDriverClient):
         return await asyncio.to_thread(fetch)
 
 
-def s3_blobs(address: str) -> S3StorageDriver:
+class S3Blobs(S3StorageDriver):
+    """The SDK's driver; what it cannot do now is told apart from what it never can."""
+
+    async def store(self, context: StorageDriverStoreContext, payloads: Sequence[Payload]) -> list[StorageDriverClaim]:
+        """Keep each payload, whoever stores it: the same value once. Raises BlobsUnavailable."""
+        try:
+            return await super().store(StorageDriverStoreContext(), payloads)
+        except RuntimeError as error:
+            raise BlobsUnavailable(_line(error)) from None
+
+    async def retrieve(
+        self, context: StorageDriverRetrieveContext, claims: Sequence[StorageDriverClaim]
+    ) -> list[Payload]:
+        """What was kept. Raises BlobsUnavailable or BlobDamaged."""
+        try:
+            return await super().retrieve(context, claims)
+        except RuntimeError as error:
+            raise BlobsUnavailable(_line(error)) from None
+        except ValueError as error:
+            raise BlobDamaged(str(error)) from None
+
+
+def _line(error: RuntimeError) -> str:
+    return f"{error}: {' '.join(str(error.__cause__).split())}; check BREAKWATER_BLOBS and the AWS settings"
+
+
+def s3_blobs(address: str) -> S3Blobs:
     """The driver for s3://bucket/prefix; credentials and region as the AWS tools find them. Raises SettingInvalid."""
     try:
         boto3: Any = importlib.import_module("boto3")
@@ -68,4 +96,4 @@ def s3_blobs(address: str) -> S3StorageDriver:
         client = boto3.client("s3")
     except Exception as error:  # noqa: BLE001 - botocore has no common class for what its configuration may lack
         raise SettingInvalid(f"BREAKWATER_BLOBS={address} cannot be used: {error}; see the AWS settings") from None
-    return S3StorageDriver(Bucket(client, parts.path.strip("/")), parts.netloc)
+    return S3Blobs(Bucket(client, parts.path.strip("/")), parts.netloc)

@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 from google.protobuf.message import Message
 from pydantic import BaseModel
+from structlog.testing import capture_logs
 from temporalio import workflow
 from temporalio.api.common.v1 import Payload
 from temporalio.client import WorkflowHandle
@@ -143,6 +144,26 @@ async def test_an_answer_of_3_mb_completes_and_is_paid_once(bench: Bench, book: 
     total, largest = await history_of(handle)
     assert largest < LARGEST_INLINE
     assert total < MEGABYTE / 10
+
+
+async def test_a_paid_answer_waits_for_its_place(bench: Bench, book: Publisher) -> None:
+    """A place that is full or gone holds the call, alive, until it is there again; nothing is paid a second time."""
+    blobs, aside = bench.home.blobs, bench.home.root / "aside"
+    if blobs.exists():
+        blobs.rename(aside)
+    blobs.write_text("a file where a folder should be")
+    with capture_logs() as logs:
+        publishing = asyncio.create_task(book(pages=1, characters=50_000))
+        while not (waits := [each for each in logs if each["event"] == "vault.waits"]):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+        assert "cannot keep a value" in waits[0]["why"]
+        blobs.unlink()
+        if aside.exists():
+            aside.rename(blobs)
+        handle, report = await publishing
+    assert report.result == Length(characters=50_000)
+    assert len(bench.requests(handle.id)) == 1
+    assert report.agents[0].attempts == 1
 
 
 async def test_300_answers_of_20_kb_are_a_small_history(bench: Bench, book: Publisher) -> None:
