@@ -60,7 +60,7 @@ from activities.circuit.state import Policy
 from activities.circuit.store import StoreAddressInvalid, open_store
 from activities.circuit.survey import Survey
 from activities.claude import Claude, NoCredential, claude, needs_stand_in
-from activities.journal.journal import Journal, Seal
+from activities.journal.journal import Journal
 from activities.journal.journal import log_event as log_journal_event
 from activities.journal.pages import beside_the_circuits, open_pages
 from activities.measures import begin, show_circuits
@@ -68,6 +68,7 @@ from activities.stores.address import parse_address, read_address
 from activities.subagent import SubagentCalls
 from activities.vault.errors import VaultError
 from activities.vault.keeper import Keeper
+from activities.vault.seal import Seal
 from hosting.connection import connect
 from hosting.embedded import standing_in
 from hosting.errors import HostingError, Unreachable, WaitEnded
@@ -266,7 +267,7 @@ async def serve(settings: Settings, exit_with_stdin: bool) -> None:
         model = await stack.enter_async_context(claude(silence, stand_in))
         gate = breaker(settings, home, identity)
         stack.push_async_callback(gate.close)
-        journal = answers(settings, home)
+        journal = answers(settings, home, Seal.of(os.environ))
         stack.push_async_callback(journal.close)
         circuits = await stack.enter_async_context(surveyed(gate))
         for each in workers(connection.client, model, gate, journal, settings):

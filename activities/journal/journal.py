@@ -31,6 +31,9 @@ BACK_OFF = timedelta(seconds=1)
 Report = Callable[[str, Mapping[str, object]], None]
 """Takes an event: its dotted name and its fields."""
 
+PURPOSE = "journal"
+"""What entries are sealed for."""
+
 ResultT = TypeVar("ResultT")
 log = structlog.get_logger("journal")
 
@@ -38,11 +41,11 @@ log = structlog.get_logger("journal")
 class Seal(Protocol):
     """How entries are made unreadable to whoever can look into the store."""
 
-    def seal(self, clear: bytes) -> bytes:
-        """Encrypt."""
+    def seal(self, value: bytes, purpose: str) -> bytes:
+        """Encrypt. What was sealed for one purpose opens for no other."""
         ...
 
-    def open(self, sealed: bytes) -> bytes:
+    def open(self, data: bytes, purpose: str) -> bytes:
         """Decrypt. Raises, whatever it likes, for what is not sealed by a key it has."""
         ...
 
@@ -139,7 +142,7 @@ class Journal:
         await self._pages.close()
 
     def _read(self, page: Page, sealed: bytes) -> CallOutcome:
-        clear = sealed if self._seal is None else self._seal.open(sealed)
+        clear = sealed if self._seal is None else self._seal.open(sealed, PURPOSE)
         try:
             entry = Entry.model_validate_json(clear)
         except ValidationError:
@@ -155,7 +158,7 @@ class Journal:
             return
         try:
             clear = Entry(key=page.key, outcome=outcome).model_dump_json().encode()
-            sealed = clear if self._seal is None else self._seal.seal(clear)
+            sealed = clear if self._seal is None else self._seal.seal(clear, PURPOSE)
             await self._asked(self._pages.put(page.key, sealed, self._ttl))
         except Exception as error:  # noqa: BLE001 - whatever it is, it must not cost the answer
             self._tell("journal.not_kept", page, request_id=outcome.request_id, why=_words(error))

@@ -16,20 +16,20 @@ class Rot13:
     def __init__(self, shift: int) -> None:
         self.shift = shift
 
-    def seal(self, clear: bytes) -> bytes:
-        return bytes((byte + self.shift) % 256 for byte in clear)
+    def seal(self, value: bytes, purpose: str) -> bytes:
+        return bytes((byte + self.shift) % 256 for byte in value)
 
-    def open(self, sealed: bytes) -> bytes:
-        return bytes((byte - self.shift) % 256 for byte in sealed)
+    def open(self, data: bytes, purpose: str) -> bytes:
+        return bytes((byte - self.shift) % 256 for byte in data)
 
 
 class BrokenSeal:
     """A seal with a defect."""
 
-    def seal(self, clear: bytes) -> bytes:
+    def seal(self, value: bytes, purpose: str) -> bytes:
         raise RuntimeError("no key")
 
-    def open(self, sealed: bytes) -> bytes:
+    def open(self, data: bytes, purpose: str) -> bytes:
         raise RuntimeError("no key")
 
 

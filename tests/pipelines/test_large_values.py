@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any
 from uuid import uuid4
 
@@ -77,7 +77,7 @@ class ManyAnswers:
         return Outcome("satisfied", True, Length(characters=written))
 
 
-Publisher = Callable[..., Awaitable[tuple[WorkflowHandle[Any, Any], RunReport[Length]]]]
+Publisher = Callable[..., Coroutine[Any, Any, tuple[WorkflowHandle[Any, Any], RunReport[Length]]]]
 
 
 @pytest.fixture
