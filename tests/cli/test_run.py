@@ -7,6 +7,7 @@ import json
 import signal
 
 from tests.cli.conftest import Shell, journal, seen, until
+from tests.quiet_ports import quiet_port
 
 TASK = "Design and implement a simple to-do management CLI tool in Python."
 
@@ -164,7 +165,12 @@ async def test_kill_9_of_the_starter_leaves_a_run_that_watch_takes_up(shell: She
 
 async def test_kill_9_of_the_server_is_survived(shell: Shell) -> None:
     """The embedded server comes back on its file while `run` waits, and the run passes."""
-    shell.environment["BREAKWATER_STAND_IN_LATENCY"] = "1"
+    shell.environment |= {
+        "BREAKWATER_STAND_IN_LATENCY": "1",
+        # The usual ones could be taken by another test's server while this one is away.
+        "BREAKWATER_TEMPORAL_PORT": str(quiet_port()),
+        "BREAKWATER_UI_PORT": str(quiet_port()),
+    }
     process = await shell.start("run", "plan-generate-evaluate", TASK, "--json")
     await until(lambda: any(entry["agent"] == "planner-1" for entry in journal(shell)), "the planner's answer")
     (await until(lambda: shell.running("start-dev"), "the server"))[0].send_signal(signal.SIGKILL)

@@ -16,6 +16,7 @@ from hosting import ports
 from hosting.home import HOME_VARIABLE, PROJECT, Home
 from hosting.process import Record
 from hosting.temporal_server import ServerInfo, ensure_server
+from tests.quiet_ports import quiet_port
 
 CLEARED = ("ANTHROPIC_", "TEMPORAL_", "BREAKWATER_")
 
@@ -32,7 +33,7 @@ def plain(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.fixture(autouse=True)
 def unusual_ports(monkeypatch: pytest.MonkeyPatch) -> None:
     """Other ports than everybody's: a server that comes back must find its own free, whoever else runs here."""
-    monkeypatch.setattr(ports, "USUAL", (ports._any_free(set()), ports._any_free(set())))
+    monkeypatch.setattr(ports, "USUAL", (quiet_port(), quiet_port()))
 
 
 @pytest.fixture

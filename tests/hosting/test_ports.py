@@ -10,6 +10,7 @@ import pytest
 from hosting import ports
 from hosting.errors import HostingError
 from hosting.ports import GRPC_VARIABLE, LOOPBACK, UI_VARIABLE, choose, is_free
+from tests.quiet_ports import quiet_port
 
 
 @pytest.fixture
@@ -24,10 +25,7 @@ def busy() -> Iterator[int]:
 @pytest.fixture
 def usual(monkeypatch: pytest.MonkeyPatch) -> tuple[int, int]:
     """Two free ports that pass for the usual ones, for the real ones may be in use where tests run."""
-    with socket.socket() as one, socket.socket() as two:
-        one.bind((LOOPBACK, 0))
-        two.bind((LOOPBACK, 0))
-        pair = one.getsockname()[1], two.getsockname()[1]
+    pair = quiet_port(), quiet_port()
     monkeypatch.setattr(ports, "USUAL", pair)
     return pair
 
@@ -51,10 +49,7 @@ def test_a_busy_usual_port_is_replaced_and_that_is_said(
 
 def test_a_server_that_comes_back_keeps_its_ports(usual: tuple[int, int]) -> None:
     """Its clients still look there; if one is taken by now, it is another."""
-    with socket.socket() as one, socket.socket() as two:
-        one.bind((LOOPBACK, 0))
-        two.bind((LOOPBACK, 0))
-        before = one.getsockname()[1], two.getsockname()[1]
+    before = quiet_port(), quiet_port()
     chosen = choose(before, {})
     assert (chosen.grpc, chosen.ui) == before
 
