@@ -120,7 +120,7 @@ async def shell(tmp_path: Path) -> AsyncIterator[Shell]:
             process.send_signal(signal.SIGINT)
             async with asyncio.timeout(60):
                 await process.communicate()
-    if terminal.home.exists():
+    if terminal.processes():
         await terminal("down")
     left = terminal.processes()
     for each in left:
