@@ -1,12 +1,13 @@
 # A Breakwater worker; also the fleet's stand-in and the one-shot that prepares its namespace (see docker-compose.yml).
 FROM python:3.11-slim AS packages
 WORKDIR /app
-COPY requirements-tracing.txt .
-RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir --require-hashes -r requirements-tracing.txt
+COPY requirements-fleet.txt .
+RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir --require-hashes -r requirements-fleet.txt
 
 FROM python:3.11-slim
-# Nobody's home and nobody's shell: the process needs to write nothing but /tmp.
-RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin breakwater
+# Nobody's home and nobody's shell: the process writes to /tmp, and large values to /blobs, nowhere else.
+RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin breakwater \
+ && install --directory --owner 10001 --mode 700 /blobs
 COPY --from=packages /venv /venv
 WORKDIR /app
 COPY worker.py starter.py ./

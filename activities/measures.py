@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from time import monotonic
+
 from temporalio import activity
 from temporalio.common import MetricMeter
 
 from activities.circuit.survey import Seen
 from activities.claude import Meter
+from activities.failures import describe
 from workflows.contracts import SubagentCall
 from workflows.failures import FailureKind
 from workflows.measures import (
@@ -32,8 +38,24 @@ def begin(meter: MetricMeter) -> None:
     meter.create_gauge(CIRCUIT_WAITERS).set(0)
 
 
-def count_call(call: SubagentCall, meter: Meter, seconds: float, kind: FailureKind | None = None) -> None:
-    """In an activity: an attempt has ended, with a failure of `kind` or well."""
+@asynccontextmanager
+async def counted(call: SubagentCall, meter: Meter) -> AsyncIterator[None]:
+    """In an activity: the block is one attempt, which ends well, or with a failure that has a kind."""
+    began = monotonic()
+    kind: FailureKind | None = None
+    try:
+        yield
+    except asyncio.CancelledError:
+        kind = "cancelled"
+        raise
+    except Exception as error:
+        kind = describe(error, attempt=activity.info().attempt, meter=meter, billed=meter.usage).kind
+        raise
+    finally:
+        _count(call, meter, monotonic() - began, kind)
+
+
+def _count(call: SubagentCall, meter: Meter, seconds: float, kind: FailureKind | None) -> None:
     labels = {"role": call.role, "model": call.model}
     metrics = activity.metric_meter().with_additional_attributes(labels)
     outcome = "error" if kind else "success"

@@ -24,7 +24,7 @@ from activities.circuit.ticket import Ticket
 from activities.claude import Claude, Meter
 from activities.failures import CircuitOpenError, as_application_error, describe, is_unreachable
 from activities.journal.journal import Journal, Page
-from activities.measures import count_call
+from activities.measures import counted
 from workflows.contracts import (
     CALL_SUBAGENT,
     HEARTBEAT_EVERY,
@@ -57,25 +57,20 @@ class SubagentCalls:
         _check_reservation(call, before)
         meter = Meter()
         ticket = await self._enter(call, before)
-        clock = monotonic()
         try:
-            async with _heartbeats(meter, before, ticket):
+            async with counted(call, meter), _heartbeats(meter, before, ticket):
                 outcome = await self._ask(call, meter, before, ticket)
                 await self._journal.keep(page, outcome)
             await ticket.succeeded()
-            count_call(call, meter, monotonic() - clock)
             return outcome
         except asyncio.CancelledError:
             details = activity.cancellation_details()
             if details is None or not details.cancel_requested:
                 raise  # the worker is shutting down or lost its server: another attempt will be made
-            failure = _cancelled(meter, before)
-            count_call(call, meter, monotonic() - clock, failure.kind)
-            raise as_application_error(failure) from None
+            raise as_application_error(_cancelled(meter, before)) from None
         except Exception as error:  # noqa: BLE001 - classified, whatever it is; a defect is named as one
             failure = describe(error, attempt=activity.info().attempt, meter=meter, billed=before + meter.usage)
             await _tell(ticket, failure, error)
-            count_call(call, meter, monotonic() - clock, failure.kind)
             _log(log.warning, "call.failed", call, kind=failure.kind, why=failure.message)
             raise as_application_error(failure) from None
         finally:

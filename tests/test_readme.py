@@ -50,7 +50,7 @@ def test_the_gate_runs_readmes_test_command() -> None:
 
 def test_the_locks_name_no_index_and_hash_everything() -> None:
     """Each pinned package has hashes and no line names a place to get it from."""
-    for name in ("requirements.txt", "requirements-test.txt", "requirements-tracing.txt"):
+    for name in ("requirements.txt", "requirements-test.txt", "requirements-fleet.txt"):
         lines = (ROOT / name).read_text().splitlines()
         assert not [line for line in lines if line.startswith("-") or "://" in line]
         pinned = [index for index, line in enumerate(lines) if line and not line.startswith((" ", "#"))]
