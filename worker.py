@@ -23,6 +23,8 @@ Reads the environment once, here and nowhere else:
     METRICS_ADDRESS                host:port where Prometheus metrics are served (default: not served)
     HEALTH_ADDRESS                 [host:]port where /live and /ready answer, on loopback if no host is said (default:
                                    not served)
+    OTEL_EXPORTER_OTLP_ENDPOINT    an OpenTelemetry collector for traces, and OpenTelemetry's other variables (default:
+                                   no traces)
     WORKER_PATIENCE                seconds to wait for a configured Temporal server and its namespace (default 300)
     BREAKWATER_STAND_IN_URL        a stand-in that runs elsewhere, instead of one of our own (a fleet's, for example)
     WORKER_GRACE_PERIOD            seconds that calls under way may take to finish at SIGTERM (default 30)
@@ -78,6 +80,7 @@ from hosting.logs import log_to_stderr
 from hosting.patience import Patience
 from hosting.stopping import asked_to_stop
 from hosting.telemetry import start_telemetry
+from hosting.tracing import tracing
 from workflows.contracts import CIRCUIT_QUEUE, HEARTBEAT_EVERY, SILENCE, STAND_IN_MARK, SUBAGENT_QUEUE, WORKFLOW_QUEUE
 from workflows.measures import BUCKETS, CIRCUIT_TRANSITIONS
 from workflows.pipelines import NotAPipeline, discover
@@ -258,8 +261,11 @@ async def serve(settings: Settings, exit_with_stdin: bool) -> None:
 
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(serving_health(settings.health_address, vitals))
+        plugins = stack.enter_context(tracing("breakwater-worker"))
         patience = Patience(timedelta(seconds=settings.worker_patience), stop)
-        connection = await stack.enter_async_context(connect(home, identity=identity, on_event=say, patience=patience))
+        connection = await stack.enter_async_context(
+            connect(home, identity=identity, plugins=plugins, on_event=say, patience=patience)
+        )
         stand_in = settings.breakwater_stand_in_url if simulated else None
         if simulated and stand_in is None:
             stand_in = await stack.enter_async_context(standing_in(home, on_event=say))

@@ -18,6 +18,7 @@ from console.render import SIMULATED
 from hosting.connection import Connection, connect, how_to_add, missing_search_attributes, pollers, run_url
 from hosting.errors import Unreachable
 from hosting.home import Home
+from hosting.tracing import tracing
 from hosting.worker_process import WorkerProcess, start_detached
 from workflows.contracts import STAND_IN_MARK, SUBAGENT_QUEUE
 
@@ -150,18 +151,19 @@ async def session(say: Say, *, keep_up: bool = False, worker: bool) -> AsyncIter
     """
     home = Home.locate()
     identity = f"starter {os.getpid()}@{socket.gethostname()}"
-    async with connect(home, identity=identity, keep_up=keep_up, on_event=say) as connection:
-        if connection.server and connection.server.started:
-            say(f"started Temporal {connection.server.version} at {connection.address}, UI {connection.ui_url}")
-            if connection.server.port_note:
-                say(connection.server.port_note)
-        missing = await missing_search_attributes(connection.client) if worker else []
-        if missing:
-            say(how_to_add(missing, connection.address, connection.namespace))
-        here = Session(connection, not missing, home, say, keep_up)
-        try:
-            if worker:
-                await here.worker()
-            yield here
-        finally:
-            await here.close()
+    with tracing("breakwater-starter") as plugins:
+        async with connect(home, identity=identity, keep_up=keep_up, on_event=say, plugins=plugins) as connection:
+            if connection.server and connection.server.started:
+                say(f"started Temporal {connection.server.version} at {connection.address}, UI {connection.ui_url}")
+                if connection.server.port_note:
+                    say(connection.server.port_note)
+            missing = await missing_search_attributes(connection.client) if worker else []
+            if missing:
+                say(how_to_add(missing, connection.address, connection.namespace))
+            here = Session(connection, not missing, home, say, keep_up)
+            try:
+                if worker:
+                    await here.worker()
+                yield here
+            finally:
+                await here.close()
