@@ -10,6 +10,7 @@ Reads the environment once, here and nowhere else:
     BREAKWATER_HOME                where the embedded server keeps its data (default: .breakwater beside this file)
     BREAKWATER_BLOBS               where large values are: file:///folder, s3://bucket/prefix (default: in the home)
     BREAKWATER_BLOB_THRESHOLD      bytes from which a value is large (default 16384)
+    BREAKWATER_ENCRYPTION_KEY      seals every value; id:base64 or base64, several by commas (default: none)
     MAX_CONCURRENT_SUBAGENTS       model calls at once in this process (default 100)
     SUBAGENT_SILENCE_TIMEOUT       seconds without content after which a call counts as hung (default 60)
     BREAKWATER_STORE               where circuits and paid answers are kept: sqlite:///file, redis://…, rediss://…
@@ -65,18 +66,19 @@ from activities.claude import Claude, NoCredential, claude, needs_stand_in
 from activities.journal.journal import Journal
 from activities.journal.journal import log_event as log_journal_event
 from activities.journal.pages import beside_the_circuits, open_pages
+from activities.logs import log_to_stderr
 from activities.measures import begin, show_circuits
 from activities.stores.address import parse_address, read_address
 from activities.subagent import SubagentCalls
+from activities.vault.check import check_keys
 from activities.vault.errors import VaultError
 from activities.vault.keeper import Keeper
-from activities.vault.seal import Seal
+from activities.vault.seal import ENCRYPTION_KEY, Seal
 from hosting.connection import connect
 from hosting.embedded import standing_in
 from hosting.errors import HostingError, Unreachable, WaitEnded
 from hosting.health import Circuits, Vitals, serving_health
 from hosting.home import Home
-from hosting.logs import log_to_stderr
 from hosting.patience import Patience
 from hosting.stopping import asked_to_stop
 from hosting.telemetry import start_telemetry
@@ -266,6 +268,7 @@ async def serve(settings: Settings, exit_with_stdin: bool) -> None:
         connection = await stack.enter_async_context(
             connect(home, identity=identity, plugins=plugins, on_event=say, patience=patience)
         )
+        await check_keys(connection.client, WORKFLOW_QUEUE)
         stand_in = settings.breakwater_stand_in_url if simulated else None
         if simulated and stand_in is None:
             stand_in = await stack.enter_async_context(standing_in(home, on_event=say))
@@ -295,7 +298,7 @@ async def serve(settings: Settings, exit_with_stdin: bool) -> None:
 @click.option("--exit-with-stdin", is_flag=True, help="Stop when standard input ends: for whoever starts a worker.")
 def main(exit_with_stdin: bool) -> None:
     """Run a Breakwater worker until SIGTERM or SIGINT."""
-    log_to_stderr()
+    log_to_stderr(discreetly=bool(os.environ.get(ENCRYPTION_KEY)))
     try:
         settings = Settings.read(os.environ)
         start_telemetry(settings.metrics_address, BUCKETS)

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import random
+import re
 import ssl
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -106,6 +108,14 @@ RETRY_AFTER_CAP = timedelta(hours=1)
 """No header holds a call longer than this in one go; after it the API is asked again."""
 MESSAGE_LIMIT = 500
 """Characters of an error message kept: enough to act on, too little to carry a prompt into the history."""
+
+
+SECRET_NAME = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD)$")
+"""How variables are called whose values must never be repeated."""
+SECRET_FORM = re.compile(r"sk-ant-[A-Za-z0-9_-]{8,}")
+"""How the API's own keys look, wherever they come from."""
+SHORTEST_SECRET = 8
+"""Characters; a shorter value would blank out ordinary words."""
 
 
 def classify(error: BaseException) -> FailureKind:
@@ -227,11 +237,19 @@ def _number(text: str | None) -> float | None:
     return min(value, RETRY_AFTER_CAP.total_seconds() * 1000) if value >= 0 else None
 
 
+def without_secrets(line: str, environment: Mapping[str, str]) -> str:
+    """The line without any credential of this process: an endpoint may repeat what it was sent."""
+    for name, value in environment.items():
+        if SECRET_NAME.search(name) and len(value) >= SHORTEST_SECRET:
+            line = line.replace(value, f"[{name}]")
+    return SECRET_FORM.sub("[a key]", line)
+
+
 def _message(error: BaseException) -> str:
     """One line for a person. The API's own words where it has some; the class name otherwise or in addition."""
     if isinstance(error, anthropic.APIStatusError):
         words = f"{error.status_code} {error.type or type(error).__name__}: {error.api_message or 'no message'}"
     else:
         words = f"{type(error).__name__}: {error}"
-    line = " ".join(words.split())
+    line = without_secrets(" ".join(words.split()), os.environ)
     return line if len(line) <= MESSAGE_LIMIT else line[: MESSAGE_LIMIT - 1] + "…"

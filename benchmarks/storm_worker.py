@@ -22,8 +22,8 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 import worker
 from activities.claude import claude
+from activities.logs import log_to_stderr
 from hosting.home import Home
-from hosting.logs import log_to_stderr
 from workflows.contracts import RunReport
 from workflows.delegate import delegate
 from workflows.run import Outcome, Run, RunInput, RunResult, require
@@ -84,7 +84,7 @@ async def serve(server: str, stand_in: str, name: str) -> None:
 @click.argument("name")
 def main(server: str, stand_in: str, name: str) -> None:
     """Run one worker process of the storm benchmark."""
-    log_to_stderr()
+    log_to_stderr(discreetly=False)
     asyncio.run(serve(server, stand_in, name))
 
 

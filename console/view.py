@@ -19,6 +19,7 @@ from temporalio.api.workflow.v1 import PendingActivityInfo
 from temporalio.client import WorkflowExecutionDescription
 from temporalio.converter import DataConverter
 
+from activities.vault.errors import KeyMissing
 from workflows.answers import FINISHED
 from workflows.contracts import (
     AWAIT_CIRCUIT,
@@ -246,7 +247,11 @@ async def _failed(failure: Failure, converter: DataConverter) -> dict[str, Any]:
                 "state": "cancelled" if details.kind == "cancelled" else "failed",
             }
     timed_out = failure.HasField("timeout_failure_info")
-    said: dict[str, Any] = {"why": failure.message or ("timed out" if timed_out else "failed")}
+    message = failure.message
+    if failure.HasField("encoded_attributes"):
+        words = await decoded(Payloads(payloads=[failure.encoded_attributes]), dict, converter)
+        message = str(words.get("message")) if words else message
+    said: dict[str, Any] = {"why": message or ("timed out" if timed_out else "failed")}
     if timed_out:
         progress = await decoded(failure.timeout_failure_info.last_heartbeat_details, CallProgress, converter)
         if progress:
@@ -260,6 +265,8 @@ async def decoded(payloads: Payloads, kind: type[T], converter: DataConverter) -
         return None
     try:
         values = await converter.decode(payloads.payloads[:1], [kind])
+    except KeyMissing:
+        raise  # nothing else of this run could be read either: one line about the key says more than a page of gaps
     except Exception:  # noqa: BLE001 - a codec may raise anything; what cannot be read is shown without its details
         return None
     value = values[0]

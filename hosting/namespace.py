@@ -16,10 +16,10 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from activities.logs import log_to_stderr
 from hosting.connection import Configured, configured
 from hosting.dial import describe, dial, failed
 from hosting.errors import HostingError, NoNamespace, Unreachable
-from hosting.logs import log_to_stderr
 from hosting.patience import Patience
 from hosting.search_attributes import add_search_attributes, missing_search_attributes
 
@@ -105,7 +105,7 @@ def main() -> int:
     """The command; returns its exit code."""
     import structlog
 
-    log_to_stderr()
+    log_to_stderr(discreetly=False)
     log = structlog.get_logger("namespace")
     try:
         asyncio.run(prepare(_server(), Patience(PATIENCE), lambda line: log.info("namespace", what=line)))

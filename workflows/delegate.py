@@ -40,7 +40,7 @@ from workflows.contracts import (
     SubagentCall,
     Usage,
 )
-from workflows.failures import FailureKind
+from workflows.failures import UNREADABLE, FailureKind
 from workflows.ledger import BoundExceeded
 from workflows.models import cost_nano, usd
 from workflows.prompts import refusal_note, system_prompt, user_prompt
@@ -246,6 +246,11 @@ def _failure(error: ActivityError) -> CallFailure:
             return failure.model_copy(update={"kind": "deadline", "message": words})
         return failure
     if isinstance(cause, ApplicationError):
+        root = cause
+        while isinstance(root.cause, ApplicationError):
+            root = root.cause
+        if root.type in UNREADABLE:
+            return CallFailure(kind="unreadable", message=root.message, attempts=0)
         return CallFailure(kind="our_bug", message=f"{cause.type}: {cause.message}")
     if isinstance(cause, CancelledError):
         return CallFailure(kind="cancelled", message="cancelled", attempts=0)

@@ -15,6 +15,7 @@ refused           the author             never              no
 truncated         the step, once         never              no
 budget_exceeded   the run's owner        never              no
 deadline          the run's owner        never              no
+unreadable        the operator           yes                no
 our_bug           us                     never              no
 cancelled         the run's owner        never              no
 """
@@ -39,6 +40,7 @@ FailureKind = Literal[
     "truncated",
     "budget_exceeded",
     "deadline",
+    "unreadable",
     "our_bug",
     "cancelled",
 ]
@@ -71,7 +73,11 @@ FAILURES: dict[FailureKind, Meaning] = {
     "truncated": Meaning(False, False, "ask for less at once"),
     "budget_exceeded": Meaning(False, False, "raise the budget"),
     "deadline": Meaning(False, False, "allow a later deadline"),
+    "unreadable": Meaning(True, False, "then start the run again"),
     "our_bug": Meaning(False, False, "report it: it is a defect in Breakwater or in the pipeline"),
     "cancelled": Meaning(False, False, "start a new run when you are ready"),
 }
 """Every kind has exactly one meaning; a test walks the Literal to prove it."""
+
+UNREADABLE = frozenset({"KeyMissing", "Forged", "BlobsUnavailable", "BlobMissing", "BlobDamaged"})
+"""The errors of `activities.vault` by name, as an activity's failure carries them: its values could not be read."""

@@ -7,13 +7,14 @@ from typing import get_args
 
 import pytest
 
+from activities.vault import errors
 from console.options import parameters
 from workflows import failures
-from workflows.failures import FAILURES, FailureKind
+from workflows.failures import FAILURES, UNREADABLE, FailureKind
 from workflows.pipelines import discover
 
 RETRIED_AND_COUNTED = {"overloaded", "transport", "timeout", "conflict"}
-RETRIED_NOT_COUNTED = {"throttled"}
+RETRIED_NOT_COUNTED = {"throttled", "unreadable"}
 NEVER_RETRIED = {
     "spend",
     "credentials",
@@ -59,6 +60,11 @@ def test_the_modules_own_page_agrees_with_its_data() -> None:
 def test_nothing_counts_against_the_circuit_that_is_not_worth_retrying() -> None:
     """A failure that would repeat for ever says nothing about the service's health."""
     assert all(meaning.retryable for meaning in FAILURES.values() if meaning.counts)
+
+
+def test_the_vaults_errors_are_known_by_name() -> None:
+    """Whatever makes a value unreadable is told apart from a defect of ours, and nothing else is."""
+    assert {each.__name__ for each in errors.VaultError.__subclasses__()} - {"SettingInvalid"} == UNREADABLE
 
 
 @pytest.mark.parametrize("kind", get_args(FailureKind))

@@ -1,26 +1,37 @@
-"""Logs of a process without a person in front of it: ours and the libraries', in one form, on standard error."""
+"""A worker's logs: dotted facts with fields on standard error, ours and the libraries' in one form."""
 
 from __future__ import annotations
 
 import logging
 import sys
 
+import structlog
 
-def log_to_stderr() -> None:
-    """Time, level, a dotted fact, its fields."""
-    import structlog
+from activities.vault.discretion import discreet
 
+
+def log_to_stderr(discreetly: bool) -> None:
+    """Ours and the libraries' logs in one form: time, level, a dotted fact, its fields; no words of others on request.
+
+    Never a traceback with the values of variables: a request's headers are among them, and keys are among those.
+    """
     shared: list[structlog.typing.Processor] = [
         structlog.stdlib.add_log_level,
         structlog.stdlib.ExtraAdder(),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)
+    renderer = structlog.dev.ConsoleRenderer(
+        colors=sys.stderr.isatty(), pad_event_to=0, exception_formatter=structlog.dev.plain_traceback
+    )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            processors=[
+                *([discreet] if discreetly else []),
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                renderer,
+            ],
         )
     )
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)

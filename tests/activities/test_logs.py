@@ -1,0 +1,60 @@
+"""A worker's log: no values of variables ever, and no words of others while values are encrypted."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from hosting.home import PROJECT
+
+CRASH = """
+import logging, structlog
+from activities.logs import log_to_stderr
+
+log_to_stderr(discreetly={discreetly})
+
+def call(headers):
+    try:
+        raise KeyError("inner-words")
+    except KeyError as error:
+        raise ValueError("quoted-words") from error
+
+try:
+    call({{"x-api-key": "-".join(["canary", "key"])}})
+except ValueError:
+    structlog.get_logger("call").exception("call.crashed", run="run-1")
+    more = {{"more": "quoted-words"}}
+    logging.getLogger("temporalio.activity").warning("said %s", "quoted-words", exc_info=True, extra=more)
+structlog.get_logger("call").warning("call.failed", kind="request", why="quoted-words")
+structlog.get_logger("vault").warning("vault.waits", why="the disk is full")
+logging.getLogger("hosting.process").warning("temporal.died pid=%s", 17)
+"""
+
+
+def logged(discreetly: bool) -> str:
+    """What a process says that logs an exception and some facts."""
+    program = [sys.executable, "-c", CRASH.format(discreetly=discreetly)]
+    return subprocess.run(program, cwd=PROJECT, capture_output=True, text=True, check=True).stderr
+
+
+@pytest.mark.parametrize("discreetly", [False, True])
+def test_a_crash_never_shows_the_values_of_variables(discreetly: bool) -> None:
+    """Where and of which class, but not the headers that a frame had in its hands."""
+    said = logged(discreetly)
+    assert "call.crashed" in said
+    assert "ValueError" in said
+    assert "KeyError" in said
+    assert "in call" in said
+    assert "canary-key" not in said
+
+
+def test_words_of_others_are_only_logged_without_encryption() -> None:
+    """An error's message may quote a prompt; what happened, where and of which kind is always there."""
+    assert logged(False).count("quoted-words") == 5
+    said = logged(True)
+    assert "quoted-words" not in said
+    assert "inner-words" not in said
+    for fact in ("run=run-1", "kind=request", "the disk is full", "temporal.died pid=17", "temporalio.activity"):
+        assert fact in said
