@@ -98,6 +98,11 @@ def test_one_purpose_cannot_be_passed_off_as_another() -> None:
         (f"{OLD}é", "key 1 is not 32 bytes"),
         ("A" * 100_000, "key 1 is not 32 bytes"),
     ],
+    # Names of their own: the keys differ in each of the processes that share the tests.
+    ids=[
+        *("no key", "short", "empty second", "blank in the id", "empty id", "long id"),
+        *("same ids", "same key", "no base64", "endless"),
+    ],
 )
 def test_a_malformed_key_is_one_line_without_the_key(keys: str, words: str) -> None:
     """Which of them, and what makes one; never what the variable holds."""
