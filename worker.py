@@ -41,9 +41,8 @@ import json
 import os
 import socket
 import sys
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import asdict
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Literal
 
@@ -51,23 +50,19 @@ import click
 import structlog
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from temporalio.client import Client
-from temporalio.runtime import Runtime
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 from temporalio.workflow import SandboxImportNotificationPolicy
 
 from activities.circuit.activity import CircuitWaits
 from activities.circuit.gate import Gate
-from activities.circuit.link import log_event
 from activities.circuit.state import Policy
 from activities.circuit.store import StoreAddressInvalid, open_store
-from activities.circuit.survey import Survey
 from activities.claude import Claude, NoCredential, claude, needs_stand_in
 from activities.journal.journal import Journal
-from activities.journal.journal import log_event as log_journal_event
 from activities.journal.pages import beside_the_circuits, open_pages
 from activities.logs import log_to_stderr
-from activities.measures import begin, show_circuits
+from activities.measures import circuit_event, journal_event, surveyed
 from activities.stores.address import parse_address, read_address
 from activities.subagent import SubagentCalls
 from activities.vault.check import check_keys
@@ -77,14 +72,14 @@ from activities.vault.seal import ENCRYPTION_KEY, Seal
 from hosting.connection import connect
 from hosting.embedded import standing_in
 from hosting.errors import HostingError, Unreachable, WaitEnded
-from hosting.health import Circuits, Vitals, serving_health
+from hosting.health import Vitals, serving_health
 from hosting.home import Home
 from hosting.patience import Patience
 from hosting.stopping import asked_to_stop
 from hosting.telemetry import start_telemetry
 from hosting.tracing import tracing
 from workflows.contracts import CIRCUIT_QUEUE, HEARTBEAT_EVERY, SILENCE, STAND_IN_MARK, SUBAGENT_QUEUE, WORKFLOW_QUEUE
-from workflows.measures import BUCKETS, CIRCUIT_TRANSITIONS
+from workflows.measures import BUCKETS
 from workflows.pipelines import NotAPipeline, discover
 
 PURE_MODULES = (
@@ -167,7 +162,7 @@ def breaker(settings: Settings, home: Home, name: str) -> Gate:
     if settings.breakwater_store is None:
         home.prepare()
     store = open_store(settings.breakwater_store or home.breaker_store)
-    return Gate(store, policy, worker=name, on_store_loss=settings.breaker_on_store_loss, report=_transition)
+    return Gate(store, policy, worker=name, on_store_loss=settings.breaker_on_store_loss, report=circuit_event)
 
 
 def answers(settings: Settings, home: Home, seal: Seal | None = None) -> Journal:
@@ -180,20 +175,7 @@ def answers(settings: Settings, home: Home, seal: Seal | None = None) -> Journal
         place = parse_address(home.journal)
     else:
         place = beside_the_circuits(settings.breakwater_store)
-    return Journal(open_pages(place), timedelta(seconds=settings.journal_ttl), seal=seal, report=_about_the_journal)
-
-
-def _about_the_journal(event: str, fields: Mapping[str, object]) -> None:
-    """Its loss and its return, and every answer it could not read or keep: logged, and counted."""
-    log_journal_event(event, fields)
-    Runtime.default().metric_meter.create_counter("breakwater_journal_events").add(1, {"event": event})
-
-
-def _transition(event: str, fields: Mapping[str, object]) -> None:
-    """An event of a circuit: logged by the one process that caused it, and counted."""
-    log_event(event, fields)
-    counter = Runtime.default().metric_meter.create_counter(CIRCUIT_TRANSITIONS)
-    counter.add(1, {"event": event, "circuit": str(fields.get("key", ""))})
+    return Journal(open_pages(place), timedelta(seconds=settings.journal_ttl), seal=seal, report=journal_event)
 
 
 def workers(client: Client, model: Claude, gate: Gate, journal: Journal, settings: Settings) -> list[Worker]:
@@ -233,22 +215,6 @@ def workers(client: Client, model: Claude, gate: Gate, journal: Journal, setting
     return [orchestrators, calls, waits]
 
 
-@asynccontextmanager
-async def surveyed(gate: Gate) -> AsyncIterator[Circuits]:
-    """The circuits as last seen, looked at and shown as gauges for as long as the block lasts."""
-    meter = Runtime.default().metric_meter
-    begin(meter)
-    survey = Survey(gate, lambda seen: show_circuits(meter, seen))
-    looking = asyncio.create_task(survey.keep_looking())
-    try:
-        yield lambda: ([asdict(each) for each in survey.seen.standings], survey.seen.trouble)
-    finally:
-        looking.cancel()
-        await asyncio.wait({looking})
-    if not looking.cancelled():
-        looking.result()
-
-
 async def serve(settings: Settings, exit_with_stdin: bool) -> None:
     """Connect, work until told to stop, drain. Raises NoCredential, NotAPipeline or HostingError, one line each."""
     stop = asked_to_stop(exit_with_stdin)
@@ -278,10 +244,10 @@ async def serve(settings: Settings, exit_with_stdin: bool) -> None:
         stack.push_async_callback(gate.close)
         journal = answers(settings, home, Seal.of(os.environ))
         stack.push_async_callback(journal.close)
-        circuits = await stack.enter_async_context(surveyed(gate))
+        survey = await stack.enter_async_context(surveyed(gate))
         for each in workers(connection.client, model, gate, journal, settings):
             await stack.enter_async_context(each)
-        vitals.working(connection, (WORKFLOW_QUEUE, SUBAGENT_QUEUE, CIRCUIT_QUEUE), circuits)
+        vitals.working(connection, (WORKFLOW_QUEUE, SUBAGENT_QUEUE, CIRCUIT_QUEUE), survey.facts)
         if simulated:
             why = "no credential is set: answers come from the stand-in, not from Claude"
             log.warning("model.simulated", why=why, stand_in=stand_in)

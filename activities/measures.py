@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from time import monotonic
 
 from temporalio import activity
 from temporalio.common import MetricMeter
+from temporalio.runtime import Runtime
 
-from activities.circuit.survey import Seen
+from activities.circuit.gate import Gate
+from activities.circuit.link import log_event
+from activities.circuit.survey import Seen, Survey
 from activities.claude import Meter
 from activities.failures import describe
+from activities.journal.journal import log_event as log_journal_event
 from workflows.contracts import SubagentCall
 from workflows.failures import FailureKind
 from workflows.measures import (
     CALL_SECONDS,
     CALLS,
+    CALLS_UNDER_WAY,
     CIRCUIT_DENIALS,
     CIRCUIT_PROBES,
     CIRCUIT_STATE,
     CIRCUIT_TRANSITIONS,
     CIRCUIT_WAITERS,
+    JOURNAL_EVENTS,
     JOURNAL_HITS,
     STORE_REACHABLE,
     TOKENS,
@@ -31,11 +38,44 @@ from workflows.measures import (
 LEVELS = {"closed": 0, "half_open": 1, "open": 2}
 
 
-def begin(meter: MetricMeter) -> None:
+_under_way: Counter[str] = Counter()
+
+
+def circuit_event(event: str, fields: Mapping[str, object]) -> None:
+    """An event of a circuit: logged by the one process that caused it, and counted."""
+    log_event(event, fields)
+    counter = Runtime.default().metric_meter.create_counter(CIRCUIT_TRANSITIONS)
+    counter.add(1, {"event": event, "circuit": str(fields.get("key", ""))})
+
+
+def journal_event(event: str, fields: Mapping[str, object]) -> None:
+    """The journal's loss and return, and every answer it could not read or keep: logged, and counted."""
+    log_journal_event(event, fields)
+    Runtime.default().metric_meter.create_counter(JOURNAL_EVENTS).add(1, {"event": event})
+
+
+@asynccontextmanager
+async def surveyed(gate: Gate) -> AsyncIterator[Survey]:
+    """The circuits, looked at and shown as gauges for as long as the block lasts."""
+    meter = Runtime.default().metric_meter
+    _begin(meter)
+    survey = Survey(gate, lambda seen: _show_circuits(meter, seen))
+    looking = asyncio.create_task(survey.keep_looking())
+    try:
+        yield survey
+    finally:
+        looking.cancel()
+        await asyncio.wait({looking})
+    if not looking.cancelled():
+        looking.result()
+
+
+def _begin(meter: MetricMeter) -> None:
     """Everything that a worker counts rarely is there from its start, so that the first event is an increase."""
-    for name in (CALLS, CIRCUIT_DENIALS, CIRCUIT_PROBES, CIRCUIT_TRANSITIONS, JOURNAL_HITS):
+    for name in (CALLS, CIRCUIT_DENIALS, CIRCUIT_PROBES, CIRCUIT_TRANSITIONS, JOURNAL_HITS, JOURNAL_EVENTS):
         meter.create_counter(name).add(0)
-    meter.create_gauge(CIRCUIT_WAITERS).set(0)
+    for name in (CIRCUIT_WAITERS, CALLS_UNDER_WAY):
+        meter.create_gauge(name).set(0)
 
 
 @asynccontextmanager
@@ -43,6 +83,7 @@ async def counted(call: SubagentCall, meter: Meter) -> AsyncIterator[None]:
     """In an activity: the block is one attempt, which ends well, or with a failure that has a kind."""
     began = monotonic()
     kind: FailureKind | None = None
+    _show_under_way(call.model, +1)
     try:
         yield
     except asyncio.CancelledError:
@@ -52,7 +93,14 @@ async def counted(call: SubagentCall, meter: Meter) -> AsyncIterator[None]:
         kind = describe(error, attempt=activity.info().attempt, meter=meter, billed=meter.usage).kind
         raise
     finally:
+        _show_under_way(call.model, -1)
         _count(call, meter, monotonic() - began, kind)
+
+
+def _show_under_way(model: str, change: int) -> None:
+    _under_way[model] += change
+    gauge = activity.metric_meter().create_gauge(CALLS_UNDER_WAY, "Requests that have not ended")
+    gauge.set(_under_way[model], {"model": model})
 
 
 def _count(call: SubagentCall, meter: Meter, seconds: float, kind: FailureKind | None) -> None:
@@ -72,7 +120,7 @@ def _count(call: SubagentCall, meter: Meter, seconds: float, kind: FailureKind |
         tokens.add(number, {"direction": direction})
 
 
-def show_circuits(meter: MetricMeter, seen: Seen) -> None:
+def _show_circuits(meter: MetricMeter, seen: Seen) -> None:
     """The latest look at the circuits, as gauges. A circuit that a person holds shows as that."""
     meter.create_gauge(STORE_REACHABLE, "Whether the circuits' store answers").set(int(seen.trouble is None))
     state = meter.create_gauge(CIRCUIT_STATE, "0 closed, 1 recovering, 2 open")

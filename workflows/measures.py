@@ -14,6 +14,8 @@ CALLS = "breakwater_calls"
 """Attempts that sent a request, by role, model, outcome (`success`, `error`) and kind (of failure, else empty)."""
 CALL_SECONDS = "breakwater_call_seconds"
 """How long an attempt took, by role, model and outcome."""
+CALLS_UNDER_WAY = "breakwater_calls_under_way"
+"""Requests of this worker that have not ended, by model: what fills its slots."""
 TOKENS = "breakwater_tokens"
 """As billed, by role, model and direction: input, output, cache_read, cache_write."""
 REPLIES = "breakwater_replies"
@@ -34,6 +36,8 @@ STORE_REACHABLE = "breakwater_store_reachable"
 """1 if the circuits' store answers this worker, else 0."""
 JOURNAL_HITS = "breakwater_journal_hits"
 """Answers that were paid for already and not paid again."""
+JOURNAL_EVENTS = "breakwater_journal_events"
+"""By event: the journal's loss and return, and every answer it could not read or keep."""
 
 BUCKETS = {
     CALL_SECONDS: (0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1_800),

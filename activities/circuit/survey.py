@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import timedelta
+from typing import Any
 
 from activities.circuit.gate import Gate
 from activities.circuit.store import StoreError
@@ -57,6 +58,10 @@ class Survey:
             self.seen = Seen(self.seen.standings, str(error))
         self._tell(self.seen)
         return self.seen
+
+    def facts(self) -> tuple[list[dict[str, Any]], str | None]:
+        """What was seen last, as plain values, and why the store could not be asked if it could not."""
+        return [asdict(each) for each in self.seen.standings], self.seen.trouble
 
     async def keep_looking(self, every: timedelta = EVERY) -> None:
         """Look again and again, until cancelled."""

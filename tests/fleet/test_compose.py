@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from activities.vault.converter import BLOBS, THRESHOLD
+from activities.vault.seal import ENCRYPTION_KEY
 from hosting.home import PROJECT
 from hosting.temporal_command import DYNAMIC_CONFIG
 from worker import Settings
@@ -135,7 +136,7 @@ def test_every_variable_of_the_example_is_read_and_the_other_way_round() -> None
     of_workers = {name.upper() for name in Settings.model_fields}
     of_sdks = {"ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL", "TEMPORAL_ADDRESS", "TEMPORAL_NAMESPACE"}
     of_sdks |= {"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_HEADERS"}
-    of_the_vault = {BLOBS, THRESHOLD}
+    of_the_vault = {BLOBS, THRESHOLD, ENCRYPTION_KEY}
     assert set(services()["worker"]["environment"]) <= of_workers | of_sdks | of_the_vault
     fixed_here = {"METRICS_ADDRESS", "HEALTH_ADDRESS", *services()["worker"]["environment"]}
     assert of_workers <= fixed_here, of_workers - fixed_here

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from activities.vault.converter import BLOBS
+from activities.vault.seal import ENCRYPTION_KEY
 from hosting.connection import configured
 from hosting.home import PROJECT
 from worker import Settings
@@ -59,7 +60,7 @@ def test_every_variable_is_read_and_no_secret_is_written_down() -> None:
     pod = found["Deployment"]["spec"]["template"]["spec"]
     (worker,) = pod["containers"]
     names = {*found["ConfigMap"]["data"], *(each["name"] for each in worker["env"])}
-    assert names <= {name.upper() for name in Settings.model_fields} | OF_SDKS | OF_VERSIONING | {BLOBS}
+    assert names <= {name.upper() for name in Settings.model_fields} | OF_SDKS | OF_VERSIONING | {BLOBS, ENCRYPTION_KEY}
     for each in worker["env"]:
         assert ("KEY" in each["name"]) == ("secretKeyRef" in each.get("valueFrom", {})), each["name"]
     drain = float(found["ConfigMap"]["data"]["WORKER_GRACE_PERIOD"])
