@@ -97,28 +97,35 @@ async def connect(
     """
     await load_sdk()
     server = configured()
+    converter_of(home, one_machine=server is None)
     options: dict[str, Any] = {"identity": identity, "plugins": list(plugins)}
-    options["data_converter"] = data_converter or converter_of(home, one_machine=server is None)
+
+    async def client_of(address: str, namespace: str, **more: Any) -> Client:
+        client = await dial(address, namespace=namespace, **more, **options)
+        about = await describe(client, address, namespace)
+        scope = about.namespace_info.id
+        return _with_converter(client, data_converter or converter_of(home, one_machine=server is None, scope=scope))
+
     if server:
 
         async def attempt() -> Client:
-            client = await dial(server.address, namespace=server.namespace, **server.options, **options)
-            await describe(client, server.address, server.namespace)
-            return client
+            return await client_of(server.address, server.namespace, **server.options)
 
         client = await patience.until_answered(attempt, on_event)
         yield Connection(client, server.address, server.namespace, os.environ.get("TEMPORAL_UI_URL") or None, None)
         return
     async with embedded(home, keep_up=keep_up, on_event=on_event) as info:
-        client = await dial(info.address, namespace=NAMESPACE, **options)
+        client = await client_of(info.address, NAMESPACE)
         yield Connection(client, info.address, NAMESPACE, info.ui_url, info)
 
 
-def converter_of(home: Home, *, one_machine: bool, environment: Mapping[str, str] = os.environ) -> DataConverter:
+def converter_of(
+    home: Home, *, one_machine: bool, scope: str = "", environment: Mapping[str, str] = os.environ
+) -> DataConverter:
     """How values are written and read: one way for everybody who uses this home. Raises VaultError."""
     from activities.vault.converter import data_converter
 
-    return data_converter(environment, home.blobs, one_machine=one_machine)
+    return data_converter(environment, home.blobs, one_machine=one_machine, scope=scope)
 
 
 def configured(environment: Mapping[str, str] = os.environ) -> Configured | None:
@@ -161,6 +168,15 @@ def run_url(connection: Connection, workflow_id: str, run_id: str | None = None)
     url = f"{connection.ui_url.rstrip('/')}/namespaces/{quote(connection.namespace, safe='')}"
     run = f"/{quote(run_id, safe='')}/timeline" if run_id else ""
     return f"{url}/workflows/{quote(workflow_id, safe='')}{run}"
+
+
+def _with_converter(client: Client, converter: DataConverter) -> Client:
+    """The same connection, other values."""
+    from temporalio.client import Client
+
+    config = client.config()
+    config["data_converter"] = converter
+    return Client(**config)
 
 
 def _bad_configuration(said: str, environment: Mapping[str, str]) -> str:

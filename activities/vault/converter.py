@@ -37,10 +37,14 @@ LARGEST_INLINE = 256 * 1024
 """Above this nothing may stay in a history, whatever is set; the server warns at 512 KiB and refuses at 2 MiB."""
 
 
-def data_converter(environment: Mapping[str, str], folder: Path, *, one_machine: bool) -> DataConverter:
+def data_converter(
+    environment: Mapping[str, str], folder: Path, *, one_machine: bool, scope: str = ""
+) -> DataConverter:
     """The converter that this environment asks for; `folder` is where files go if it names no place.
 
-    `one_machine` says that whoever reads a value runs where it was written: the server is the embedded one.
+    Below it, or whatever folder is named, `scope` is one of its own for each namespace of each server: whoever clears
+    up can ask only one of them what is still in use. `one_machine` says that whoever reads a value runs where it was
+    written: the server is the embedded one.
     Raises SettingInvalid.
     """
     address = environment.get(BLOBS)
@@ -52,25 +56,25 @@ def data_converter(environment: Mapping[str, str], folder: Path, *, one_machine:
         # A sealed value is a little larger than the value, so whatever is put aside was sealed repeatably.
         payload_codec=SealingCodec(seal, repeatably_from=threshold - 512),
         failure_converter_class=DefaultFailureConverterWithEncodedAttributes if seal else DefaultFailureConverter,
-        external_storage=_storage(address, folder, threshold),
+        external_storage=_storage(address, folder, scope, threshold),
     )
 
 
-def blob_folder(environment: Mapping[str, str], folder: Path) -> Path | None:
-    """Where large values are files; None if they are elsewhere. Raises SettingInvalid."""
-    address = environment.get(BLOBS)
-    return _folder_of(address) if address else folder
+def files_of(converter: DataConverter) -> FileBlobs | None:
+    """Where this converter puts large values, if they are files."""
+    storage = converter.external_storage
+    first = storage.drivers[0] if storage else None
+    return first if isinstance(first, FileBlobs) else None
 
 
-def _storage(address: str | None, folder: Path, threshold: int) -> ExternalStorage:
-    if not address:
-        return ExternalStorage(drivers=[FileBlobs(folder)], payload_size_threshold=threshold)
-    if named := _folder_of(address):
-        return ExternalStorage(drivers=[FileBlobs(named)], payload_size_threshold=threshold)
+def _storage(address: str | None, folder: Path, scope: str, threshold: int) -> ExternalStorage:
+    named = _folder_of(address) if address else folder
+    if named or not address:
+        return ExternalStorage(drivers=[FileBlobs((named or folder) / scope)], payload_size_threshold=threshold)
     from activities.vault.s3 import s3_blobs
 
     # What was put in files before the setting was made can still be read.
-    remote, local = s3_blobs(address), FileBlobs(folder)
+    remote, local = s3_blobs(address), FileBlobs(folder / scope)
 
     def choose(context: StorageDriverSelectContext, payload: Payload) -> StorageDriver:
         return remote

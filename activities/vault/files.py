@@ -163,10 +163,21 @@ class FileBlobs(StorageDriver):
             raise BlobsUnavailable(f"cannot remove {path}: {error.strerror}; repair it") from None
         return True
 
+    def remove_drafts(self, untouched_since: float) -> None:
+        """Remove what was being written when its process died. Raises BlobsUnavailable."""
+        try:
+            for path in self.root.glob("??/*.draft"):
+                with suppress(FileNotFoundError):
+                    if path.stat().st_mtime <= untouched_since:
+                        path.unlink()
+        except OSError as error:
+            raise BlobsUnavailable(f"cannot clear up {self.root}: {error.strerror}; repair it") from None
+
     @contextmanager
     def _lock(self, kind: int) -> Iterator[None]:
         """Shared while a value is touched or written, exclusive while one is removed: never both at once."""
-        self.root.mkdir(mode=FOLDER, parents=True, exist_ok=True)
+        for folder in (self.root.parent, self.root):
+            folder.mkdir(mode=FOLDER, parents=True, exist_ok=True)
         lock = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT, FILE)
         try:
             fcntl.flock(lock, kind)

@@ -3,23 +3,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 
 import click
 
+from console.cli.late import Late
 from console.errors import finish
-
-
-class Late(click.ParamType[Any]):
-    """A duration, whose parser is loaded only when one is given."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        from console.options import Duration
-
-        return Duration().convert(value, param, ctx)
-
 
 _KEY = click.argument("key", required=False)
 _REASON = click.option("--reason", required=True, help="Why; whoever is held up by it reads this.")

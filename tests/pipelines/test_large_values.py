@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from google.protobuf.message import Message
 from pydantic import BaseModel
 from structlog.testing import capture_logs
 from temporalio import workflow
-from temporalio.api.common.v1 import Payload
 from temporalio.client import WorkflowHandle
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from activities.vault.converter import LARGEST_INLINE
+from activities.vault.references import payloads
 from tests.pipelines.conftest import Bench, draft, evaluation, plan, report_of
 from workflows.contracts import RunReport
 from workflows.delegate import delegate
@@ -93,21 +92,6 @@ async def book(bench: Bench) -> AsyncIterator[Publisher]:
     runs = Worker(bench.client, task_queue=QUEUE, workflows=[ManyAnswers], workflow_runner=UnsandboxedWorkflowRunner())
     async with runs:
         yield publish
-
-
-def payloads(message: Message) -> Iterator[Payload]:
-    """Every payload in it, however deep."""
-    if isinstance(message, Payload):
-        yield message
-        return
-    for descriptor, value in message.ListFields():
-        if descriptor.message_type is None:
-            continue
-        map_of = descriptor.message_type.GetOptions().map_entry
-        inner = value.values() if map_of else value if descriptor.is_repeated else [value]
-        for each in inner:
-            if isinstance(each, Message):
-                yield from payloads(each)
 
 
 async def history_of(handle: WorkflowHandle[Any, Any]) -> tuple[int, int]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from activities.vault.converter import PUT_ASIDE, PUT_ASIDE_FOREIGN, blob_folder, data_converter
+from activities.vault.converter import PUT_ASIDE, PUT_ASIDE_FOREIGN, data_converter, files_of
 from activities.vault.errors import SettingInvalid
 from activities.vault.files import FileBlobs
 
@@ -69,11 +69,18 @@ def test_a_threshold_that_is_none_is_one_line(size: str, tmp_path: Path) -> None
         data_converter({"BREAKWATER_BLOB_THRESHOLD": size}, tmp_path, one_machine=True)
 
 
-def test_a_folder_may_be_named(tmp_path: Path) -> None:
-    """With spaces and other letters, as URLs write them."""
-    assert blob_folder({"BREAKWATER_BLOBS": "file:///a%20b/%C3%A9"}, tmp_path) == Path("/a b/é")
-    assert blob_folder({}, tmp_path) == tmp_path
-    assert blob_folder({"BREAKWATER_BLOBS": "s3://bucket"}, tmp_path) is None
+@pytest.mark.parametrize(
+    ("environment", "folder"),
+    [
+        ({"BREAKWATER_BLOBS": "file:///a%20b/%C3%A9"}, Path("/a b/é/scope")),
+        ({}, Path("/home/blobs/scope")),
+    ],
+)
+def test_where_files_are(environment: dict[str, str], folder: Path) -> None:
+    """In the folder that is named, as URLs write it, or in the home; one below it for each namespace."""
+    files = files_of(data_converter(environment, Path("/home/blobs"), one_machine=True, scope="scope"))
+    assert files is not None
+    assert files.root == folder
 
 
 def test_a_bucket_without_the_package_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

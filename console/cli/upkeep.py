@@ -1,0 +1,32 @@
+"""The commands about what runs leave behind and who may read it: gc, codec, key."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import click
+
+from console.cli.late import Late
+from console.errors import finish
+
+
+@click.command()
+@click.option("--older-than", type=Late(), help="Untouched for this long, as 30d; default: the retention and a day.")
+@click.option("--yes/--dry-run", "remove", help="Remove them; without it they are only counted.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def gc(older_than: timedelta | None, remove: bool, as_json: bool) -> None:
+    """Show the large values that no run refers to any more, or remove them with --yes.
+
+    What an open run or one the server still keeps refers to is never touched.
+    """
+    from console.commands.gc import collect
+
+    finish(collect(older_than, remove, as_json))
+
+
+@click.command()
+def key() -> None:
+    """Print a new encryption key, as BREAKWATER_ENCRYPTION_KEY takes it."""
+    from activities.vault.seal import new_key
+
+    click.echo(new_key())
