@@ -84,11 +84,14 @@ from workflows.pipelines import NotAPipeline, discover
 
 PURE_MODULES = (
     "workflows.answers",
+    "workflows.bounds",
     "workflows.caps",
     "workflows.contracts",
     "workflows.delegate",
+    "workflows.details",
     "workflows.domains",
     "workflows.failures",
+    "workflows.inputs",
     "workflows.ledger",
     "workflows.live_state",
     "workflows.measures",
@@ -98,6 +101,7 @@ PURE_MODULES = (
     "workflows.review_tables",
     "workflows.reviews",
     "workflows.run",
+    "workflows.signs",
     "workflows.state",
     "workflows.subagents",
     "workflows.verdicts",

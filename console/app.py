@@ -17,6 +17,7 @@ import click
 from activities.vault.errors import VaultError
 from console.cli.breaker import breaker
 from console.cli.records import audit, state
+from console.cli.steering import COMMANDS as STEERING
 from console.cli.upkeep import gc, key
 from console.errors import Exit, Stop, finish
 from hosting.errors import HostingError, Unreachable
@@ -165,7 +166,7 @@ def down() -> None:
     finish(take_down())
 
 
-for command in (state, audit, breaker, gc, key):
+for command in (state, audit, breaker, gc, key, *STEERING):
     starter.add_command(command)
 
 

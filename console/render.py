@@ -18,6 +18,7 @@ from rich.text import Text
 
 from console.view import CallView, RunView
 from workflows.contracts import RunReport, Usage
+from workflows.signs import Waiting
 
 SIMULATED = "SIMULATED: answers come from the local stand-in, not from Claude. Set ANTHROPIC_API_KEY for real ones."
 
@@ -107,6 +108,8 @@ class PlainProgress:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._said: dict[str, tuple[object, ...]] = {}
+        self._warned = 0
+        self._waiting: Waiting | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -123,6 +126,12 @@ class PlainProgress:
         if view.stuck and self._said.get("") != (view.stuck,):
             self._said[""] = (view.stuck,)
             self.say(f"the run is held: {view.stuck}")
+        for warning in view.warnings[self._warned :]:
+            self.say(f"warning: {warning}")
+        self._warned = len(view.warnings)
+        if view.waiting and view.waiting != self._waiting:
+            self.say(waits(view.waiting))
+        self._waiting = view.waiting
 
     def say(self, line: str) -> None:
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
@@ -141,9 +150,17 @@ def table(view: RunView, now: datetime) -> RenderableType:
         colour = _COLOURS.get(call.state, "")
         rows.add_row(agent, model, Text(state, style=colour), attempt, tokens, elapsed, Text(note, style="dim"))
     parts: list[RenderableType] = [rows]
+    parts += [Text(f"warning: {warning}", style="yellow") for warning in view.warnings]
+    if view.waiting:
+        parts.append(Text(waits(view.waiting), style="bold yellow"))
     if view.stuck:
         parts.append(Text(f"the run is held: {view.stuck}", style="red"))
     return Group(*parts)
+
+
+def waits(waiting: Waiting) -> str:
+    """What a person has to do for a run to go on, in one line."""
+    return f"the run waits for you: {waiting.why}; type: {waiting.todo}"
 
 
 def _cells(call: CallView, now: datetime) -> tuple[str, ...]:
@@ -186,6 +203,9 @@ def ending(report: RunReport[Any], elapsed: timedelta | None, rows: Iterable[tup
     parts.append(Text(" · ".join(facts), style=colour))
     if report.message:
         parts.append(Text(report.message))
+    if report.not_started:
+        parts.append(Text(f"not started: {', '.join(report.not_started)}", style="yellow"))
+    parts += [Text(f"warning: {warning}", style="yellow") for warning in report.warnings]
     if report.simulated:
         parts.append(Text(SIMULATED, style="bold yellow"))
     return Group(*parts)

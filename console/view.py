@@ -32,6 +32,7 @@ from workflows.contracts import (
     Usage,
 )
 from workflows.models import cost_nano, usd
+from workflows.signs import WAITING_MEMO, WARNINGS_MEMO, Waiting
 
 T = TypeVar("T")
 
@@ -112,6 +113,10 @@ class RunView:
     calls: tuple[CallView, ...] = ()
     stuck: str | None = None
     """What holds the run itself, when its workflow task keeps failing."""
+    waiting: Waiting | None = None
+    """What it waits for that only a person can give."""
+    warnings: tuple[str, ...] = ()
+    """The bounds that are nearly used up."""
 
     @property
     def usage(self) -> Usage:
@@ -186,9 +191,17 @@ async def with_event(view: RunView, event: HistoryEvent, converter: DataConverte
         case EventType.EVENT_TYPE_ACTIVITY_TASK_CANCELED:
             cancelled = event.activity_task_canceled_event_attributes
             return _changed(view, cancelled.scheduled_event_id, ended=at, state="cancelled")
+        case EventType.EVENT_TYPE_WORKFLOW_PROPERTIES_MODIFIED:
+            memo = event.workflow_properties_modified_event_attributes.upserted_memo.fields
+            if WAITING_MEMO in memo:
+                view = replace(view, waiting=await decoded(Payloads(payloads=[memo[WAITING_MEMO]]), Waiting, converter))
+            if WARNINGS_MEMO in memo:
+                warnings = await decoded(Payloads(payloads=[memo[WARNINGS_MEMO]]), list, converter)
+                view = replace(view, warnings=tuple(map(str, warnings or ())))
+            return view
         case closing if closing in _CLOSING:
             calls = (call if call.ended else replace(call, state="cancelled", ended=at) for call in view.calls)
-            return replace(view, state=_CLOSING[closing], ended=at, calls=tuple(calls))
+            return replace(view, state=_CLOSING[closing], ended=at, calls=tuple(calls), waiting=None)
     return view
 
 

@@ -1,4 +1,5 @@
-"""The bounds of a run as values: caps, a child's share of them, and what was used of it. They cross processes."""
+"""The bounds of a run as values that cross processes: caps, a child's share of them, what was used of it; and what is
+said of one that is met."""
 
 from __future__ import annotations
 
@@ -32,6 +33,8 @@ class Grant(Frozen):
     caps: Caps
     deadline: datetime | None = None
     """The child's own, never later than its parent's."""
+    kept_back: bool = False
+    """It is no child's: the run keeps it for a last step of its own."""
 
 
 class Spent(Frozen):
@@ -55,3 +58,36 @@ class LedgerState(Frozen):
     lost_tokens: int
     granted: list[Grant]
     made: int
+
+
+class BoundsState(Frozen):
+    """The bounds of a run between two executions of its workflow."""
+
+    ledger: LedgerState
+    began: datetime
+    deadline: datetime | None
+    warnings: list[str]
+
+
+class BudgetRaise(Frozen):
+    """New totals for a run's bounds, not additions: what is sent twice counts once. None leaves a bound as it is."""
+
+    usd: float | None = Field(default=None, gt=0, le=1_000_000)
+    tokens: int | None = Field(default=None, gt=0)
+    agents: int | None = Field(default=None, gt=0)
+
+
+class BoundExceeded(Exception):
+    """What was asked for does not fit what is left. Nothing was reserved."""
+
+    def __init__(self, bound: Bound, message: str, *, for_good: bool = True, enough: str = "") -> None:
+        super().__init__(message)
+        self.bound = bound
+        self.for_good = for_good
+        """It would not even fit if everything under way used nothing; else it is worth asking again later."""
+        self.enough = enough
+        """The smallest cap with which it would fit, in words."""
+
+
+class NotRaised(ValueError):
+    """A cap cannot be raised like this; the message says why."""

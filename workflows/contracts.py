@@ -266,3 +266,9 @@ class RunReport(BaseModel, Generic[ResultT]):
     """None when any call's price is not known."""
     simulated: bool
     """True when any answer came from the stand-in rather than from a model."""
+    agents_started: int = 0
+    """In this run and every run below it."""
+    not_started: list[str] = []
+    """Agents that were asked for and not started, because a bound was reached."""
+    warnings: list[str] = []
+    """The bounds of which four fifths or more were used."""

@@ -44,7 +44,7 @@ from workflows.failures import UNREADABLE, FailureKind
 from workflows.ledger import BoundExceeded
 from workflows.models import cost_nano, usd
 from workflows.prompts import refusal_note, system_prompt, user_prompt
-from workflows.run import Run
+from workflows.run import Run, kind_of
 from workflows.subagents import Subagent
 
 RequestT = TypeVar("RequestT", bound=BaseModel)
@@ -95,6 +95,8 @@ class _Delegation:
         self.usage = Usage()
         self.attempts = 0
         self.simulated = False
+        self.begun = False
+        """It has been started, and counts as an agent: its repair is no other one."""
         self.outcome: CallOutcome | None = None
         self.request_id: str | None = None
 
@@ -108,7 +110,7 @@ class _Delegation:
             answer_schema=self.subagent.answer.model_json_schema(),
             headline=self.subagent.headline,
             max_tokens=self.subagent.max_tokens,
-            capped=self.run.ledger.caps.nano_usd is not None,
+            capped=self.run.ledger.capped,
         )
         verdict = await self._attempt(call, "")
         if isinstance(verdict, Unusable) and verdict.remedy == "larger_cap":
@@ -134,7 +136,7 @@ class _Delegation:
             try:
                 said = await self._schedule(call, step, MAX_ATTEMPTS - (self.attempts - made_before))
             except BoundExceeded as bound:
-                return Unusable("budget_exceeded", str(bound), "none")
+                return Unusable(kind_of(bound), str(bound), "none")
             if isinstance(said, CallOutcome):
                 self.outcome = said
                 return judge(said, self.subagent.answer)
@@ -182,11 +184,14 @@ class _Delegation:
 
     async def _schedule(self, call: SubagentCall, step: str, attempts: int) -> CallOutcome | CallFailure:
         """Reserve, schedule, settle: however the activity ends, what it used is in the ledger."""
-        left = self._time_left()
-        if left is not None and left <= timedelta(0):
-            return CallFailure(kind="deadline", message="the run's deadline has passed", attempts=0)
-        ledger = self.run.ledger
-        reservation = ledger.reserve(model=self.model, input_bytes=_size(call), max_tokens=call.max_tokens)
+        reservation = await self.run.bounds.reserve(
+            self.agent,
+            model=self.model,
+            input_bytes=_size(call),
+            max_tokens=call.max_tokens,
+            agents=0 if self.begun else 1,
+        )
+        self.begun = True
         said: CallOutcome | CallFailure = CallFailure(kind="cancelled", message="cancelled", attempts=0)
         try:
             said = await workflow.execute_activity(
@@ -197,7 +202,7 @@ class _Delegation:
                 activity_id=f"{self.agent}.{step}" if step else self.agent,
                 summary=self._summary(step),
                 start_to_close_timeout=START_TO_CLOSE,
-                schedule_to_close_timeout=left,
+                schedule_to_close_timeout=self._time_left(),
                 heartbeat_timeout=HEARTBEAT_TIMEOUT,
                 retry_policy=replace(CALL_RETRY, maximum_attempts=attempts),
                 cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
@@ -205,7 +210,7 @@ class _Delegation:
         except ActivityError as error:
             said = _failure(error)
         finally:
-            ledger.settle(reservation, said.usage)
+            self.run.ledger.settle(reservation, said.usage)
             self.usage = self.usage + said.usage
             self.attempts += said.attempts
             self.simulated = self.simulated or said.simulated

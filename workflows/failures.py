@@ -71,7 +71,7 @@ FAILURES: dict[FailureKind, Meaning] = {
     "answer_unusable": Meaning(False, False, "try another model"),
     "refused": Meaning(False, False, "rephrase the task"),
     "truncated": Meaning(False, False, "ask for less at once"),
-    "budget_exceeded": Meaning(False, False, "raise the budget"),
+    "budget_exceeded": Meaning(False, False, "allow more, or let it wait for you with --on-budget pause"),
     "deadline": Meaning(False, False, "allow a later deadline"),
     "unreadable": Meaning(True, False, "then start the run again"),
     "our_bug": Meaning(False, False, "report it: it is a defect in Breakwater or in the pipeline"),

@@ -12,11 +12,14 @@ what it did not use. So five children cannot each see the same $9.90.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from workflows.caps import Bound, Caps, Grant, LedgerState, Spent
+from workflows.caps import BoundExceeded as BoundExceeded
+from workflows.caps import NotRaised as NotRaised
 from workflows.contracts import Usage
 from workflows.models import PRICES, cost_nano, usd
 
@@ -32,20 +35,6 @@ class Reservation:
     model: str
     nano_usd: int | None
     tokens: int
-
-
-class BoundExceeded(Exception):
-    """What was asked for does not fit what is left. Nothing was reserved."""
-
-    def __init__(self, bound: Bound, message: str, *, for_good: bool = True) -> None:
-        super().__init__(message)
-        self.bound = bound
-        self.for_good = for_good
-        """It would not even fit if everything under way used nothing; else it is worth asking again later."""
-
-
-class NotRaised(ValueError):
-    """A cap cannot be raised like this; the message says why."""
 
 
 @dataclass
@@ -164,6 +153,18 @@ class Ledger:
         self.granted[grant.number] = grant
         return grant
 
+    def keep_back(self, *, agents: int = 0, nano_usd: int = 0, tokens: int = 0) -> Grant:
+        """Hold a share for a last step of this very run, until `returned` with Spent(). Raises BoundExceeded.
+
+        It comes free only when everything else is done, so nobody is told to wait for it.
+        """
+        asked = Caps(nano_usd=nano_usd, tokens=tokens, agents=agents)
+        self._refuse_beyond(asked)
+        self.made += 1
+        grant = Grant(number=self.made, caps=asked, kept_back=True)
+        self.granted[grant.number] = grant
+        return grant
+
     def returned(self, grant: Grant, spent: Spent | None) -> None:
         """Replace a grant by what its child used. Raises KeyError if it was returned before.
 
@@ -251,21 +252,39 @@ class Ledger:
 
     def _refuse_beyond(self, asked: Caps) -> None:
         """Raise BoundExceeded for the bound that `asked` passes; one that it passes for good before any other."""
-        needs = {"agents": asked.agents or 0, "tokens": asked.tokens or 0, "usd": asked.nano_usd or 0}
+        needs, kept = _by_bound(asked), self._kept_back()
         refusals = [
-            BoundExceeded(bound, _refusal(bound, needs[bound], cap, used + held), for_good=used + needs[bound] > cap)
+            BoundExceeded(
+                bound,
+                _refusal(bound, needs[bound], cap, used + held),
+                for_good=used + kept[bound] + needs[bound] > cap,
+                enough=_shown(_FIELDS[bound], used + held + needs[bound]),
+            )
             for bound, cap, used, held in self._books()
             if cap is not None and needs[bound] and used + held + needs[bound] > cap
         ]
         if refusals:
             raise next((each for each in refusals if each.for_good), refusals[0])
 
+    def _kept_back(self) -> Counter[Bound]:
+        kept: Counter[Bound] = Counter()
+        for grant in self.granted.values():
+            if grant.kept_back:
+                kept.update(_by_bound(grant.caps))
+        return kept
 
+
+def _by_bound(amounts: Caps) -> Counter[Bound]:
+    return Counter({"agents": amounts.agents or 0, "tokens": amounts.tokens or 0, "usd": amounts.nano_usd or 0})
+
+
+_FIELDS: dict[Bound, str] = {"usd": "nano_usd", "tokens": "tokens", "agents": "agents"}
 _NOUNS = {"nano_usd": "dollars", "tokens": "tokens", "agents": "agents"}
 
 
 def _shown(name: str, amount: int) -> str:
-    return f"${usd(amount):.4f}" if name == "nano_usd" else f"{amount:,} {name}"
+    # Rounded up, so that a total which is shown as enough is.
+    return f"${-(-amount // 100_000) / 10_000:.4f}" if name == "nano_usd" else f"{amount:,} {name}"
 
 
 def _refusal(bound: Bound, needed: int, cap: int, taken: int) -> str:

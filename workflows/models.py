@@ -55,6 +55,11 @@ def cost_nano(model: str, usage: Usage) -> int | None:
     return None if price is None else price.of(usage)
 
 
+def nano(dollars: float) -> int:
+    """Dollars as people write them, in whole nanodollars."""
+    return round(dollars * NANO)
+
+
 def usd(nano: int | None) -> float | None:
     """Nanodollars as dollars, for people and reports."""
     return None if nano is None else nano / NANO

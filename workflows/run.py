@@ -7,32 +7,26 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any, Generic, Literal, TypeVar
+from datetime import datetime
+from typing import Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel
 from temporalio import workflow
-from temporalio.common import SearchAttributeUpdate
 from temporalio.exceptions import ApplicationError, is_cancelled_exception
 
-from workflows.caps import Caps
-from workflows.contracts import (
-    CIRCUIT_ATTRIBUTE,
-    COST_ATTRIBUTE,
-    PIPELINE_ATTRIBUTE,
-    STATUS_ATTRIBUTE,
-    Reply,
-    RunReport,
-    RunStatus,
-)
+from workflows.bounds import Bounds
+from workflows.contracts import Reply, RunReport, RunStatus
+from workflows.details import details
 from workflows.failures import FAILURES, FailureKind
-from workflows.ledger import Ledger
+from workflows.inputs import RunInput as RunInput
+from workflows.ledger import BoundExceeded, Ledger
 from workflows.live_state import LiveState
 from workflows.measures import count_reply
-from workflows.models import NANO, TIERS, Tier
+from workflows.models import TIERS, Tier
+from workflows.signs import Signs, lasting
 from workflows.state import Slot
 
 ResultT = TypeVar("ResultT", bound="RunResult")
@@ -40,31 +34,6 @@ AnswerT = TypeVar("AnswerT")
 
 BOUNDS: frozenset[FailureKind] = frozenset({"budget_exceeded", "deadline"})
 """Endings the run's owner chose beforehand: the run finished, incomplete; it did not fail."""
-
-
-class RunInput(BaseModel):
-    """What every pipeline can be told. A pipeline's `Input` extends it; each field becomes an option of the CLI.
-
-    Unknown fields are refused: a misspelt cap must not start a run without one.
-    """
-
-    model_config = ConfigDict(extra="forbid")
-
-    budget_usd: float | None = Field(
-        default=None,
-        gt=0,
-        le=1_000_000,
-        description="Spend at most this many dollars; stop before passing it.",
-    )
-    on_open_circuit: Literal["wait", "fail"] = Field(
-        default="wait", description="While the API is down: wait for as long as it takes, or end with an error at once."
-    )
-    deadline: timedelta | None = Field(
-        default=None,
-        gt=timedelta(0),
-        le=timedelta(days=365),
-        description="Stop after this long, e.g. 90s, 10m, 2h; keep what is done.",
-    )
 
 
 class RunResult(BaseModel):
@@ -116,6 +85,11 @@ def stop_reason_of(reply: Reply[Any]) -> str:
     return f"{reply.role}_error"
 
 
+def kind_of(bound: BoundExceeded) -> FailureKind:
+    """What a bound that was met is called in a reply and as a stop reason."""
+    return "deadline" if bound.bound == "deadline" else "budget_exceeded"
+
+
 class Run(Generic[ResultT]):
     """The bookkeeping of one run. Create it in the workflow's `__init__`; it answers the query `report`.
 
@@ -126,25 +100,29 @@ class Run(Generic[ResultT]):
         info = workflow.info()
         self.id = info.workflow_id
         self.pipeline = info.workflow_type
-        self.ledger = Ledger(Caps(nano_usd=None if input.budget_usd is None else int(input.budget_usd * NANO)))
-        self.deadline: datetime | None = None
-        if input.deadline is not None:
-            self.deadline = info.workflow_start_time + input.deadline
+        self.signs = Signs()
+        self.bounds = Bounds(input, self._changed)
         self.waits_for_circuit = input.on_open_circuit == "wait"
         self.state = LiveState(slots or {}, over=lambda: self._ended is not None)
         self.replies: list[Reply[Any]] = []
         self._roles: Counter[str] = Counter()
-        self._models: dict[str, str] = {
-            name.removesuffix("_model"): value for name, value in input if name.endswith("_model") and value
-        }
+        self._models = input.models
         self._stage = "starting"
         self._waiting: dict[str, str] = {}
         self._kept: ResultT | None = None
         self._ended: RunReport[ResultT] | None = None
-        self._searchable = info.typed_search_attributes.get(PIPELINE_ATTRIBUTE) is not None
-        """The starter sets attributes only where the server knows them; an upsert elsewhere would wedge the run."""
         workflow.set_query_handler("report", self.report)
         self.at("starting")
+
+    @property
+    def ledger(self) -> Ledger:
+        """The books of this run."""
+        return self.bounds.ledger
+
+    @property
+    def deadline(self) -> datetime | None:
+        """When the run stops, whatever it is doing."""
+        return self.bounds.deadline
 
     # --- what delegate asks -------------------------------------------------------------------------------------
 
@@ -160,28 +138,26 @@ class Run(Generic[ResultT]):
     def record(self, reply: Reply[Any]) -> None:
         """Keep a reply for the report and show it in the current details. An answer the state holds is not copied."""
         self.replies.append(reply if reply.kept_at is None else reply.model_copy(update={"answer": None}))
+        self.bounds.look()
         count_reply(reply)
         self.at(self._stage)
 
-    @contextmanager
-    def waiting_for(self, agent: str, circuit: str) -> Iterator[None]:
+    def waiting_for(self, agent: str, circuit: str) -> AbstractContextManager[None]:
         """Show, for as long as the block lasts, that `agent` waits for an open circuit."""
-        self._waits(lambda: self._waiting.update({agent: circuit}))
-        try:
-            yield
-        except GeneratorExit:
-            raise  # the run is put out of a worker's memory: it does not end here, and nothing may be said any more
-        except BaseException:
-            self._waits(lambda: self._waiting.pop(agent))
-            raise
-        self._waits(lambda: self._waiting.pop(agent))
+        return lasting(
+            lambda: self._waits(lambda: self._waiting.update({agent: circuit})),
+            lambda: self._waits(lambda: self._waiting.pop(agent)),
+        )
 
     # --- what a story tells -------------------------------------------------------------------------------------
 
     def at(self, stage: str) -> None:
         """Say in words where the run stands; shown in the Temporal UI's current details and by `show`."""
         self._stage = stage
-        workflow.set_current_details(self._details())
+        page = details(
+            stage, self.replies, self.ledger.cost_usd, self._waiting, self.bounds.waiting, self.bounds.warnings
+        )
+        workflow.set_current_details(page)
 
     def keep(self, result: ResultT | None) -> None:
         """The best result so far: what the report shows if the run is stopped before its end."""
@@ -207,6 +183,8 @@ class Run(Generic[ResultT]):
                     type=outcome.stop_reason,
                     non_retryable=True,
                 ) from failed
+        except BoundExceeded as bound:
+            outcome = Outcome(kind_of(bound), False, self._kept, f"{bound}; {FAILURES[kind_of(bound)].advice}")
         except (asyncio.CancelledError, Exception) as error:
             if is_cancelled_exception(error):
                 message = "cancelled; what was finished by then is kept"
@@ -219,11 +197,15 @@ class Run(Generic[ResultT]):
         return self._ended or self._report("running", Outcome("running", False, self._kept))
 
     def _waits(self, change: Callable[[], object]) -> None:
-        before = bool(self._waiting)
         change()
         self.at(self._stage)
-        if self._searchable and before != bool(self._waiting):
-            workflow.upsert_search_attributes([CIRCUIT_ATTRIBUTE.value_set("open" if self._waiting else "closed")])
+        self.signs.circuit(bool(self._waiting))
+
+    def _changed(self) -> None:
+        """Show what the run waits for and what it warns of."""
+        self.at(self._stage)
+        self.signs.waiting(self.bounds.waiting)
+        self.signs.warned(self.bounds.warnings)
 
     # --- how it is put --------------------------------------------------------------------------------------------
 
@@ -235,12 +217,8 @@ class Run(Generic[ResultT]):
     def _end(self, status: RunStatus, outcome: Outcome[ResultT]) -> RunReport[ResultT]:
         self._ended = self._report(status, outcome)
         self.at(f"{status}: {outcome.stop_reason}")
-        if self._searchable:
-            shown = "passed" if outcome.passed else "not_passed" if status == "finished" else status
-            updates: list[SearchAttributeUpdate[Any]] = [STATUS_ATTRIBUTE.value_set(shown)]
-            if self.ledger.cost_usd is not None:
-                updates.append(COST_ATTRIBUTE.value_set(self.ledger.cost_usd))
-            workflow.upsert_search_attributes(updates)
+        shown = "passed" if outcome.passed else "not_passed" if status == "finished" else status
+        self.signs.ended(shown, self.ledger.cost_usd)
         return self._ended
 
     def _report(self, status: RunStatus, outcome: Outcome[ResultT]) -> RunReport[ResultT]:
@@ -256,25 +234,7 @@ class Run(Generic[ResultT]):
             usage=self.ledger.usage,
             cost_usd=self.ledger.cost_usd,
             simulated=any(reply.simulated for reply in self.replies),
+            agents_started=self.ledger.agents,
+            not_started=[reply.agent for reply in self.replies if reply.error_kind in BOUNDS and not reply.attempts],
+            warnings=self.bounds.warnings,
         )
-
-    def _details(self) -> str:
-        """Markdown for the UI: the stage in words, then a row for every reply."""
-        cost = self.ledger.cost_usd
-        spent = "cost unknown" if cost is None else f"${cost:.4f}"
-        lines = [f"**{self._stage}** · {len(self.replies)} replies · {spent}"]
-        for agent, circuit in self._waiting.items():
-            lines.append(f"\n**{agent} waits: the circuit of {circuit} is open.** Nothing is asked of it meanwhile.")
-        if any(reply.simulated for reply in self.replies):
-            lines.append("\n_Simulated: answers come from the local stand-in, not from a model._")
-        if self.replies:
-            lines += ["", "| agent | model | status | attempts | tokens out |", "|---|---|---|---|---|"]
-            lines += [
-                f"| {r.agent} | {r.model} | {r.error_kind or r.status} | {r.attempts} | {r.usage.output_tokens} |"
-                for r in self.replies[-_DETAIL_ROWS:]
-            ]
-        return "\n".join(lines)
-
-
-_DETAIL_ROWS = 20
-"""The latest replies shown in the current details; the history has all."""

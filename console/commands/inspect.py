@@ -23,6 +23,8 @@ from workflows.pipelines import discover
 
 _STATUS_COLOURS = {
     "running": "cyan",
+    "waiting_for_budget": "bold yellow",
+    "waiting_for_approval": "bold yellow",
     "passed": "green",
     "not_passed": "yellow",
     "failed": "red",
@@ -73,7 +75,9 @@ async def show_run(id: str, as_json: bool) -> Exit:
     if as_json:
         calls = [{**to_jsonable_python(asdict(call)), "cost_usd": call.cost_usd} for call in view.calls]
         document = {**row, "usage": to_jsonable_python(view.usage), "cost_usd": view.cost_usd}
-        click.echo(json.dumps({**document, "calls": calls, "held": view.stuck, "ui_url": url}))
+        waiting = view.waiting.model_dump() if view.waiting else None
+        standing = {"held": view.stuck, "waiting": waiting, "warnings": list(view.warnings), "ui_url": url}
+        click.echo(json.dumps({**document, "calls": calls, **standing}))
         return Exit.PASSED
     now = datetime.now(UTC)
     took = seconds((view.ended or now) - (view.started or now))
@@ -84,7 +88,7 @@ async def show_run(id: str, as_json: bool) -> Exit:
         out.print(Text(SIMULATED, style="bold yellow"))
     out.print()
     out.print(table(view, now))
-    if view.state == "running" and not any(call.ended is None for call in view.calls):
+    if view.state == "running" and not view.waiting and not any(call.ended is None for call in view.calls):
         out.print("\nwaiting for a worker to take the next step", style="dim")
     if url:
         out.print(f"\n{url}", style="dim", soft_wrap=True)

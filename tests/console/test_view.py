@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 from pydantic import BaseModel
-from temporalio.api.common.v1 import ActivityType, Payload, Payloads
+from temporalio.api.common.v1 import ActivityType, Memo, Payload, Payloads
 from temporalio.api.enums.v1 import EventType, PendingActivityState, TimeoutType
 from temporalio.api.failure.v1 import (
     ApplicationFailureInfo,
@@ -26,6 +26,7 @@ from temporalio.api.history.v1 import (
     ActivityTaskScheduledEventAttributes,
     ActivityTaskTimedOutEventAttributes,
     HistoryEvent,
+    WorkflowPropertiesModifiedEventAttributes,
 )
 from temporalio.api.workflow.v1 import PendingActivityInfo, PendingWorkflowTaskInfo
 from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
@@ -48,6 +49,7 @@ from workflows.contracts import (
 )
 from workflows.failures import FailureKind
 from workflows.models import cost_nano, usd
+from workflows.signs import Waiting
 
 START = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
 MODEL = "claude-haiku-5-5"
@@ -310,6 +312,34 @@ async def test_no_call_outlives_its_run(type: int) -> None:
     view = await view_of(await scheduled(), event(20, type, 30))
     assert view.calls[0].state not in {"waiting", "running", "retrying"}
     assert view.calls[0].elapsed(at(9_999)) == timedelta(seconds=29)
+
+
+async def memo(**values: Any) -> HistoryEvent:
+    """The run has changed its memo."""
+    fields = {name: (await encoded(value)).payloads[0] for name, value in values.items()}
+    attributes = WorkflowPropertiesModifiedEventAttributes(upserted_memo=Memo(fields=fields))
+    type = EventType.EVENT_TYPE_WORKFLOW_PROPERTIES_MODIFIED
+    return event(9, type, 6, workflow_properties_modified_event_attributes=attributes)
+
+
+async def test_a_run_that_waits_for_a_person_says_so_until_it_goes_on() -> None:
+    """Its memo is in the history, so no worker is needed to know what to type."""
+    waiting = Waiting(status="waiting_for_budget", why="no money", todo="starter.py budget x --usd TOTAL")
+    assert (await view_of(await memo(waiting=waiting))).waiting == waiting
+    assert (await view_of(await memo(waiting=waiting), await memo(other=1))).waiting == waiting
+    assert (await view_of(await memo(waiting=waiting), await memo(waiting=None))).waiting is None
+
+
+async def test_a_run_that_has_ended_waits_for_nobody() -> None:
+    """It may have been cancelled while it waited."""
+    waiting = Waiting(status="waiting_for_budget", why="no money", todo="starter.py budget x --usd TOTAL")
+    closing = event(10, EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED, 7)
+    assert (await view_of(await memo(waiting=waiting), closing)).waiting is None
+
+
+async def test_warnings_are_shown() -> None:
+    """The bounds that are nearly used up, in the run's words."""
+    assert (await view_of(await memo(warnings=["nearly all"]))).warnings == ("nearly all",)
 
 
 async def test_events_that_mean_nothing_here_change_nothing() -> None:

@@ -18,7 +18,7 @@ from temporalio import workflow
 
 from workflows.contracts import CallOutcome, SubagentCall, Usage
 from workflows.delegate import delegate
-from workflows.ledger import Ledger
+from workflows.ledger import Ledger, Reservation
 from workflows.prompts import FENCING, refusal_note, system_prompt, user_prompt
 from workflows.run import Run
 from workflows.state import State
@@ -204,8 +204,14 @@ async def test_a_previous_answer_cannot_close_its_block_with_the_fence_it_was_sh
     monkeypatch.setattr(workflow, "execute_activity", answered)
     monkeypatch.setattr(workflow, "now", lambda: datetime(2026, 11, 1, tzinfo=UTC))
     monkeypatch.setattr(workflow, "random", lambda: source)
+    ledger = Ledger()
+
+    async def reserve(who: str, **call: Any) -> Reservation:
+        return ledger.reserve(**call)
+
     run = SimpleNamespace(
-        ledger=Ledger(),
+        ledger=ledger,
+        bounds=SimpleNamespace(reserve=reserve),
         deadline=None,
         name_agent=lambda role: f"{role}-1",
         model_of=lambda role, tier: "claude-haiku-5-5",
