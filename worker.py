@@ -96,6 +96,7 @@ PURE_MODULES = (
     "workflows.live_state",
     "workflows.measures",
     "workflows.models",
+    "workflows.narratives",
     "workflows.policies",
     "workflows.prompts",
     "workflows.review_tables",
@@ -104,6 +105,7 @@ PURE_MODULES = (
     "workflows.signs",
     "workflows.state",
     "workflows.subagents",
+    "workflows.transactions",
     "workflows.verdicts",
 )
 """Loaded once and shared with the workflow sandbox: deterministic by rule, and checked to import nothing else."""

@@ -33,7 +33,8 @@ def review(assignment: Assignment) -> JsonValue:
     if not content:
         return None
     facts = dict(_facts(content, ""))
-    signs = list(_SIGNS.get(assignment.text("domain").upper(), _general)(facts))
+    own = _SIGNS.get(assignment.text("domain").upper())
+    signs = [*(own(facts) if own else ()), *_general(facts)]
     severe = any(sign.severity in ("high", "critical") for sign in signs)
     return {
         "issues": [sign._asdict() for sign in signs],

@@ -73,8 +73,8 @@ async def delegate(
     except asyncio.CancelledError:
         run.record(delegation.error("cancelled", "cancelled while it was under way"))
         raise
-    if writes is not None and reply.answer is not None:
-        run.state.write(writes, reply.answer, writer=reply.agent, attempt=reply.attempts)
+    answer = reply.answer
+    if writes and answer and run.state.write(writes, answer, writer=reply.agent, attempt=reply.attempts):
         reply = reply.model_copy(update={"kept_at": writes})
     run.record(reply)
     if _being_cancelled():

@@ -71,12 +71,12 @@ def _listed(value: Any) -> Any:
 
 
 def _known(name: str) -> Domain:
-    if name not in BUILT_IN:
+    if name.upper() not in BUILT_IN:
         raise ValueError(
             f"there is no domain {name[:40]!r}; there are {', '.join(BUILT_IN)}, and others as records "
             "{name, instructions, required, model}"
         )
-    return BUILT_IN[name]
+    return BUILT_IN[name.upper()]
 
 
 def _distinct(domains: list[Domain]) -> list[Domain]:

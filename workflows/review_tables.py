@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import timedelta
 
 from workflows.reviews import Row
 
 HEADINGS = ("domain", "status", "confidence", "issues", "reviewer", "model", "attempts", "time", "cost", "remark")
+_MARKUP = re.compile(r"[\\`*_\[\]<>!|#~]|(?<=http)s?:(?=//)|(?<=www)\.")
+"""Characters that mean something to Markdown, and what turns a bare address into a link."""
 
 
 def as_text(title: str, rows: Sequence[Row], remarks: Sequence[str]) -> str:
@@ -22,7 +25,7 @@ def as_text(title: str, rows: Sequence[Row], remarks: Sequence[str]) -> str:
             "issues",
             *(f"  {domain}  {code} ({severity}){place}: {words}" for domain, code, severity, place, words in issues),
         ]
-    return "\n".join([*lines, *(f"\n{remark}" for remark in remarks)])
+    return "\n".join([*lines, *(f"\n{_line(remark)}" for remark in remarks)])
 
 
 def as_markdown(title: str, rows: Sequence[Row], remarks: Sequence[str]) -> str:
@@ -34,7 +37,7 @@ def as_markdown(title: str, rows: Sequence[Row], remarks: Sequence[str]) -> str:
             for domain, code, severity, place, words in issues
         ]
         lines += ["", "### Issues", "", *_table(("domain", "code", "severity", "where", "evidence"), shown)]
-    return "\n".join([*lines, *(f"\n{remark}" for remark in remarks)]) + "\n"
+    return "\n".join([*lines, *(f"\n{_escaped(_line(remark))}" for remark in remarks)]) + "\n"
 
 
 def _cells(row: Row) -> tuple[str, ...]:
@@ -43,7 +46,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         row.status.replace("_", " "),
         "" if row.confidence is None else f"{row.confidence:.2f}",
         str(len(row.issues)),
-        row.reviewer or "",
+        _line(row.reviewer or ""),
         row.model or "",
         str(row.attempts or ""),
         "" if row.duration is None else _seconds(row.duration),
@@ -68,9 +71,14 @@ def _issues(rows: Sequence[Row]) -> list[tuple[str, str, str, str, str]]:
 
 def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     def line(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+        return "| " + " | ".join(map(_escaped, cells)) + " |"
 
-    return [line(headings), line(["---"] * len(headings)), *map(line, rows)]
+    return [line(headings), "|" + "---|" * len(headings), *map(line, rows)]
+
+
+def _escaped(text: str) -> str:
+    """Words that stay words in Markdown: a quoted transaction may not draw a table, load a picture or set a link."""
+    return _MARKUP.sub(lambda found: f"\\{found[0]}", text.replace("&", "&amp;"))
 
 
 def _line(text: str) -> str:

@@ -6,24 +6,19 @@ none. Pure; a narrative is checked here too, because it may not say what the tab
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel
 
 from workflows.contracts import Reply
 from workflows.domains import Domain
 from workflows.policies import Policy, Tally
-from workflows.subagents.narrator import NarrateRequest, NarrateRow, Narrative
 from workflows.subagents.reviewer import Issue, Review
 
 RowStatus = Literal["pass", "fail", "inconclusive", "error", "timeout", "not_run"]
 Overall = Literal["PASS", "FAIL", "INCOMPLETE"]
-
-_FIGURE = re.compile(r"\w*\d[\w.,%/-]*")
-_OUTCOME = re.compile(r"\b(PASS|FAIL|INCOMPLETE)\b")
 
 
 class Row(BaseModel):
@@ -65,18 +60,30 @@ def row_of(domain: Domain, run_id: str, review: Review | None, writer: str | Non
         )
     if review is not None:
         doubtful = review.status == "pass" and bool(review.issues)
-        return row.model_copy(
-            update={
-                "status": "inconclusive" if doubtful else review.status,
-                "cause": "passed with issues" if doubtful else None,
-                "issues": review.issues,
-                "confidence": review.confidence,
-                "reviewer": writer,
-            }
-        )
+        causes = ["passed with issues"] if doubtful else []
+        changes: dict[str, Any] = {
+            "status": "inconclusive" if doubtful else review.status,
+            "issues": review.issues,
+            "confidence": review.confidence,
+            "reviewer": writer,
+        }
+        if reply is None or writer != reply.agent:
+            causes.append(_by_another(writer, reply))
+            changes |= {"model": None, "request_id": None}  # what was paid stays; the verdict is no model's
+        return row.model_copy(update={**changes, "cause": "; ".join(causes) or None})
     if reply is None:
-        return row.model_copy(update={"cause": "the run ended before it was reviewed"})
+        return row.model_copy(update={"cause": "it had no verdict when this was written"})
     return row.model_copy(update={"status": _unreviewed(reply), "cause": f"{reply.error_kind}: {reply.error_message}"})
+
+
+def _by_another(writer: str | None, reply: Reply[Any] | None) -> str:
+    """What is said of a verdict that the domain's reviewer did not give."""
+    if reply is None:
+        return f"given by {writer}"
+    if reply.error_kind is not None:
+        return f"given by {writer}; {reply.agent}: {reply.error_kind}"
+    said = f"said {reply.answer.status}" if isinstance(reply.answer, Review) else "answered"
+    return f"given by {writer}; {reply.agent} {said} later, which is in the log"
 
 
 def _unreviewed(reply: Reply[Any]) -> RowStatus:
@@ -121,41 +128,16 @@ def headline(rows: Sequence[Row], outcome: Overall) -> str:
     return f"{count['pass']} pass, {count['fail']} fail, {doubtful}{unchecked} not checked → {outcome}"
 
 
-def to_narrate(rows: Sequence[Row], outcome: Overall) -> NarrateRequest:
-    """The table as the narrator sees it."""
-    return NarrateRequest(
-        outcome=outcome,
-        rows=[
-            NarrateRow(
-                domain=row.domain,
-                status=row.status,
-                cause=row.cause,
-                issues=[f"{issue.code} ({issue.severity}): {issue.evidence}" for issue in row.issues],
-            )
-            for row in rows
-        ],
-    )
-
-
-def contradictions(narrative: Narrative, rows: Sequence[Row], outcome: Overall) -> list[str]:
-    """What a narrative says that the table does not; a narrative with any is not printed."""
-    statuses = {row.domain.upper(): row.status for row in rows}
-    found = []
-    for claim in narrative.claims:
-        known = statuses.get(claim.domain.upper())
-        if known is None:
-            found.append(f"it speaks of {claim.domain[:40]!r}, which was not asked for")
-        elif known != claim.status.lower():
-            found.append(f"it says {claim.domain} is {claim.status[:40]!r}, the table says {known!r}")
-    claimed = {claim.domain.upper() for claim in narrative.claims}
-    words = set(re.findall(r"[\w-]+", narrative.narrative.upper()))
-    found += [f"it mentions {name} and claims nothing of it" for name in statuses if name in words - claimed]
-    found += [
-        f"it says {word}, the table {outcome}" for word in _OUTCOME.findall(narrative.narrative) if word != outcome
+def advice(rows: Sequence[Row], outcome: Overall, run_id: str) -> str | None:
+    """What a person can do about a review that is no PASS, in one sentence."""
+    if outcome == "PASS":
+        return None
+    named = {status: ", ".join(row.domain for row in rows if row.status == status) for status in get_args(RowStatus)}
+    unchecked = [row.domain for row in rows if row.status in ("error", "timeout", "not_run")]
+    again = f"`starter.py rerun {run_id} --only {','.join(unchecked)}` reviews what is missing"
+    found = [
+        f"{named['fail']} failed: see the issues" if named["fail"] else None,
+        f"{named['inconclusive']} inconclusive: a person decides" if named["inconclusive"] else None,
+        f"{', '.join(unchecked)} not checked: {again}" if unchecked else None,
     ]
-    known_words = " ".join(
-        [*statuses, *(f"{i.code} {i.evidence} {i.where}" for row in rows for i in row.issues)]
-    ).upper()
-    figures = (figure.rstrip(".,-/") for figure in _FIGURE.findall(narrative.narrative))
-    found += [f"it gives the figure {figure!r}" for figure in figures if figure.upper() not in known_words]
-    return found
+    return "; ".join(filter(None, found))

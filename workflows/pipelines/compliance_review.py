@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, model_validator
 from temporalio import workflow
@@ -12,16 +11,16 @@ from temporalio import workflow
 from workflows.contracts import Reply, RunReport
 from workflows.delegate import delegate
 from workflows.domains import DEFAULT, MOST_DOMAINS, Domain, Domains, Model
+from workflows.narratives import contradictions, to_narrate
 from workflows.policies import Policy, Require
 from workflows.review_tables import as_markdown, as_text
-from workflows.reviews import Overall, Row, contradictions, headline, lost, overall, row_of, to_narrate
+from workflows.reviews import Overall, Row, advice, headline, lost, overall, row_of
 from workflows.run import Outcome, Run, RunInput, RunResult
 from workflows.state import Slot, digest
 from workflows.subagents.narrator import NARRATOR, Narrative
 from workflows.subagents.reviewer import Review, ReviewRequest, reviewer_of
+from workflows.transactions import Format, fits, read
 
-MOST_BYTES = 1_000_000
-"""Of a transaction: about half of what the smallest context window holds, instructions and answer included."""
 TRANSACTION = "transaction/submitted"
 
 
@@ -46,7 +45,7 @@ class Input(RunInput):
     transaction: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)] = Field(
         description="The transaction: a JSON object or text."
     )
-    format: Literal["auto", "json", "text"] = Field(
+    format: Format = Field(
         default="auto", description="What the transaction is; auto takes what begins with { for a JSON object."
     )
     domains: Domains = Field(
@@ -76,18 +75,15 @@ class Input(RunInput):
 
     @model_validator(mode="after")
     def _can_be_reviewed(self) -> Self:
-        if (size := len(self.transaction.encode("utf-8", "surrogatepass"))) > MOST_BYTES:
-            raise ValueError(
-                f"the transaction has {size:,} bytes, a review takes at most {MOST_BYTES:,}; submit what matters of it"
-            )
-        if found := next((each for each in self.transaction if _is_control(each)), None):
-            raise ValueError(f"the transaction contains the control character U+{ord(found):04X}; remove it")
-        self.content()
+        content = self.content()
         names = [domain.name.upper() for domain in self.all_domains]
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise ValueError(f"the domain {twice} is named twice; a domain is reviewed once")
         if len(names) > MOST_DOMAINS:
             raise ValueError(f"{len(names)} domains are too many; a review takes at most {MOST_DOMAINS}")
+        fits(content, len(names))
+        if self.only == []:
+            raise ValueError("name at least one domain to review again")
         if missing := [name for name in self.only or [] if name.upper() not in names]:
             raise ValueError(f"there is no domain {missing[0][:40]!r} in this review; there are {', '.join(names)}")
         policy = Policy.parse(self.require)
@@ -102,24 +98,15 @@ class Input(RunInput):
 
     def content(self) -> JsonValue:
         """The transaction as a JSON object, or as text. Raises ValueError if it is not what it promises to be."""
-        if self.format == "text" or (self.format == "auto" and not self.transaction.startswith("{")):
-            return self.transaction
-        try:
-            content: JsonValue = json.loads(self.transaction)
-        except RecursionError as error:
-            raise ValueError("the transaction is nested too deeply; submit it with --format text") from error
-        except ValueError as error:
-            raise ValueError(f"the transaction is not JSON ({error}); mend it or say --format text") from error
-        if not isinstance(content, dict) or not content:
-            raise ValueError("the transaction is JSON but no object with members; mend it or say --format text")
-        return content
+        return read(self.transaction, self.format)
 
     def again(self, report: RunReport[Result], only: list[str]) -> Input:
         """The input of a rerun: the same transaction, these domains paid for again, the other rows taken over."""
         if report.result is None:
             raise ValueError("the earlier run has no report to add to; start a new review")
         earlier = Earlier(run_id=report.run_id, rows=report.result.rows)
-        return Input.model_validate({**dict(self), "only": only, "earlier": earlier})
+        # What the earlier report says must not stop what somebody asks for by name.
+        return Input.model_validate({**dict(self), "only": only, "earlier": earlier, "early_stop": False})
 
 
 class Result(RunResult):
@@ -133,6 +120,7 @@ class Result(RunResult):
     narrative: str | None = None
     narrative_note: str | None = Field(default=None, description="Why there is no narrative although one was wanted.")
     earlier: str | None = Field(default=None, description="The run whose report this one adds to.")
+    again: list[str] | None = Field(default=None, description="Of a rerun: the domains that were reviewed again.")
 
     def text(self) -> str:
         """The table, every issue, and what else there is to say."""
@@ -145,10 +133,15 @@ class Result(RunResult):
     def _remarks(self) -> list[str]:
         remarks = [f"what makes a PASS: {self.require}", f"transaction sha256 {self.transaction_sha256}"]
         if self.earlier:
-            taken = ", ".join(row.domain for row in self.rows if row.run_id == self.earlier) or "nothing"
-            remarks.append(f"an addendum to the report of {self.earlier}, which stands as it was; taken over: {taken}")
+            taken = ", ".join(
+                f"{row.domain} of {row.run_id}" for row in self.rows if row.domain not in (self.again or [])
+            )
+            remarks.append(
+                f"an addendum to the report of {self.earlier}, which stands as it was; "
+                f"reviewed again: {', '.join(self.again or [])}; taken over: {taken or 'nothing'}"
+            )
         return [
-            *([self.narrative] if self.narrative else []),
+            *([f"in a model's words, checked against the table: {self.narrative}"] if self.narrative else []),
             *([self.narrative_note] if self.narrative_note else []),
             *remarks,
         ]
@@ -164,6 +157,7 @@ class ComplianceReview:
             input, {TRANSACTION: Slot(Transaction), "review/*": Slot(Review), "narrative/text": Slot(Narrative)}
         )
         self.input = input
+        self.sha256 = digest(input.content())
         self.replies: dict[str, Reply[Review]] = {}
         self.reviewing: dict[str, asyncio.Task[None]] = {}
         self.stopped_early = False
@@ -176,6 +170,7 @@ class ComplianceReview:
         run = self.bookkeeping
         run.state.write(TRANSACTION, Transaction(content=input.content()), writer="submitter")
         run.at("reviewing " + ", ".join(domain.name for domain in self.asked()))
+        run.keep(self.result())
         self.reviewing = {domain.name: asyncio.create_task(self.review(domain)) for domain in self.asked()}
         try:
             await asyncio.gather(*self.reviewing.values(), return_exceptions=True)
@@ -184,11 +179,10 @@ class ComplianceReview:
         for task in self.reviewing.values():
             if not task.cancelled():
                 task.result()  # a defect is one, and not a row
-        result = self.result()
-        if input.narrative:
-            run.at("putting it into words")
-            result = await self.narrated(result)
-        return Outcome(self.stop_reason(result), result.outcome == "PASS", result, None)
+        result = await self.narrated() if input.narrative else self.result()
+        return Outcome(
+            self.stop_reason(result), result.outcome == "PASS", result, advice(result.rows, result.outcome, run.id)
+        )
 
     async def review(self, domain: Domain) -> None:
         """One domain, whose failure is a row and nobody else's concern."""
@@ -200,7 +194,10 @@ class ComplianceReview:
             writes=f"review/{domain.name}",
         )
         self.bookkeeping.keep(self.result())
-        open_ = [name for name, task in self.reviewing.items() if name != domain.name and not task.done()]
+        # What arrived together with this is counted first: cancelled between its answer and its record, it would be
+        # paid for and lost.
+        await asyncio.sleep(0)
+        open_ = [name for name in self.reviewing if name not in self.replies]
         if self.input.early_stop and open_ and lost(self.rows(), open_, Policy.parse(self.input.require)):
             self.stopped_early = True
             for name in open_:
@@ -228,8 +225,8 @@ class ComplianceReview:
         role = reviewer_of(domain, None).role
         reply = self.replies.get(domain.name) or next((r for r in self.bookkeeping.replies if r.role == role), None)
         row = row_of(domain, self.bookkeeping.id, review, entry.writer if entry else None, reply)
-        if row.status == "not_run" and self.stopped_early:
-            row = row.model_copy(update={"cause": f"stopped early: {self.input.require} could no longer be met"})
+        if row.status == "not_run" and self.stopped_early and reply and reply.error_kind == "cancelled":
+            row = row.model_copy(update={"cause": "stopped early: it could not be a PASS any more"})
         return row
 
     def result(self) -> Result:
@@ -241,31 +238,32 @@ class ComplianceReview:
             headline=headline(rows, outcome),
             rows=rows,
             require=self.input.require,
-            transaction_sha256=digest(self.input.content()),
+            transaction_sha256=self.sha256,
             earlier=self.input.earlier.run_id if self.input.earlier else None,
+            again=[domain.name for domain in self.asked()] if self.input.earlier else None,
         )
 
-    async def narrated(self, result: Result) -> Result:
+    async def narrated(self) -> Result:
         """The report with words, if the words say nothing that the table does not."""
-        reply = await delegate(
-            self.bookkeeping, NARRATOR, to_narrate(result.rows, result.outcome), writes="narrative/text"
-        )
+        self.bookkeeping.at("putting it into words")
+        told = self.result()
+        reply = await delegate(self.bookkeeping, NARRATOR, to_narrate(told.rows, told.outcome), writes="narrative/text")
+        result = self.result()  # a verdict may have been put into the state meanwhile
         if reply.answer is None:
-            return result.model_copy(
-                update={"narrative_note": f"no narrative: {reply.error_kind}: {reply.error_message}"}
-            )
-        if wrong := contradictions(reply.answer, result.rows, result.outcome):
-            return result.model_copy(update={"narrative_note": f"the narrative is not printed: {'; '.join(wrong)}"})
-        return result.model_copy(update={"narrative": reply.answer.narrative})
+            note = f"no narrative: {reply.error_kind}: {reply.error_message}"
+        elif result.rows != told.rows:
+            note = "the narrative is not printed: the table has changed since it was written"
+        elif wrong := contradictions(reply.answer, result.rows, result.outcome):
+            note = f"the narrative is not printed: {'; '.join(wrong)}"
+        else:
+            return result.model_copy(update={"narrative": reply.answer.narrative})
+        return result.model_copy(update={"narrative_note": note})
 
     def stop_reason(self, result: Result) -> str:
-        """`reviewed`, or the bound that kept a domain from being reviewed."""
+        """`reviewed` if every domain has a verdict, else what kept one from it."""
         if self.stopped_early:
             return "early_stop"
+        if all(row.status in ("pass", "fail", "inconclusive") for row in result.rows):
+            return "reviewed"
         kinds = [reply.error_kind for reply in self.replies.values()]
-        return next((kind for kind in ("budget_exceeded", "deadline") if kind in kinds), "reviewed")
-
-
-def _is_control(character: str) -> bool:
-    """A character nobody types on purpose; line breaks and tabs are text."""
-    return (character < " " and character not in "\t\n\r") or "\x7f" <= character <= "\x9f"
+        return next((kind for kind in ("budget_exceeded", "deadline") if kind in kinds), "incomplete")

@@ -12,8 +12,10 @@ INSTRUCTIONS = """
 You write the paragraph that stands above the table of a compliance review, for a person who decides what happens next.
 The block `outcome` is the overall outcome and `rows` is the table; both are final and were not made by you.
 
-- narrative: what was found and what was not checked, in a few plain sentences. Name domains and issue codes as the
-  table names them. Write no figures: no counts, amounts, percentages or dates. Suggest nothing the rows do not say.
+- narrative: what was found and what was not checked, a few plain sentences for each domain: one that gives its status
+  in the table's word, then what was found. Name one domain in a sentence and no status but its own; a sentence without
+  a domain speaks of the outcome. Name issue codes as the table does. Count nothing ("all", "both", "two"), and write no
+  amounts, percentages or dates. Suggest nothing the rows do not say.
 - claims: for every domain you mention, the status you say it has, word for word as in the table.
 """
 
