@@ -5,6 +5,7 @@ Everything here goes to standard error; standard output is for the result.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
@@ -202,7 +203,7 @@ def ending(report: RunReport[Any], elapsed: timedelta | None, rows: Iterable[tup
         facts.append(seconds(elapsed))
     parts.append(Text(" · ".join(facts), style=colour))
     if report.message:
-        parts.append(Text(report.message))
+        parts.append(Text(printable(report.message)))
     if report.not_started:
         parts.append(Text(f"not started: {', '.join(report.not_started)}", style="yellow"))
     parts += [Text(f"warning: {warning}", style="yellow") for warning in report.warnings]
@@ -260,6 +261,15 @@ def clock(moment: str | datetime) -> str:
     at = (datetime.fromisoformat(moment) if isinstance(moment, str) else moment).astimezone()
     today = at.date() == datetime.now().astimezone().date()
     return f"{at:%H:%M:%S}" if today else f"{at:%Y-%m-%d %H:%M:%S}"
+
+
+def printable(text: str) -> str:
+    """What somebody else wrote, without what a terminal would obey; JSON stays JSON."""
+    return "".join(each if each.isprintable() or each == "\n" else _spelt(each) for each in text)
+
+
+def _spelt(character: str) -> str:
+    return json.dumps(character)[1:-1] if character > "\x7f" else f"\\u{ord(character):04x}"
 
 
 def tokens(usage: Usage) -> int:

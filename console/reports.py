@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from console.errors import Exit, Stop
-from console.render import SIMULATED, dollars, seconds, tokens
+from console.render import SIMULATED, dollars, printable, seconds, tokens
 from workflows.contracts import Reply, RunReport
 from workflows.run import RunResult
 
@@ -21,6 +22,8 @@ def writable(file: Path) -> Path:
         raise Stop(f"--report {file}: name a file that ends in {', '.join(SUFFIXES)}", Exit.USAGE)
     if file.is_dir() or not file.absolute().parent.is_dir():
         raise Stop(f"--report {file}: there is no folder {file.absolute().parent} for it, or it is one", Exit.USAGE)
+    if not os.access(file if file.exists() else file.absolute().parent, os.W_OK):
+        raise Stop(f"--report {file}: you may not write there; name another file", Exit.USAGE)
     return file
 
 
@@ -71,7 +74,7 @@ def facts(report: RunReport[Any], url: str | None, elapsed: timedelta | None) ->
         *([f"history {url}"] if url else []),
         *([SIMULATED] if report.simulated else []),
     ]
-    return [" ".join(fact.split()) for fact in found]
+    return [printable(" ".join(fact.split())) for fact in found]
 
 
 def _row(reply: Reply[Any]) -> str:

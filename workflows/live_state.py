@@ -8,9 +8,9 @@ stays in the log.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field, JsonValue
+from pydantic import AfterValidator, BaseModel, Field, JsonValue, StringConstraints
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
@@ -20,6 +20,15 @@ from workflows.state import Entry, Event, Refusal, Refused, Slot, State, StateEr
 STATE_QUERY = "state"
 EVENTS_QUERY = "events"
 PUT_UPDATE = "put"
+
+
+def _name(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("a writer's name is one line of printable characters")
+    return text
+
+
+Writer = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_name)]
 
 
 class StateQuestion(Frozen):
@@ -36,7 +45,7 @@ class Put(Frozen):
 
     key: str
     value: JsonValue
-    writer: str = Field(min_length=1, max_length=200)
+    writer: Writer
     run: str | None = None
     """The execution on whose behalf it is written; None: the one that is asked."""
     attempt: int = Field(default=1, ge=1)

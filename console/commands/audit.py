@@ -15,7 +15,7 @@ from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import WorkflowExecutionStatus
 from temporalio.converter import DataConverter
 
-from console.audit import chained, digest, verify
+from console.audit import chained, digest, head, verify
 from console.commands.state import ask
 from console.errors import Exit, Stop
 from console.render import say
@@ -45,7 +45,7 @@ async def export_audit(id: str, file: Path) -> Exit:
     ]
     lines = list(chained(records))
     write(file, b"".join(lines))
-    click.echo(f"{digest(lines[-1])}  {file}")
+    click.echo(f"{head(lines[-1])}  {file}")
     say(f"{len(lines)} lines; keep the hash elsewhere: it is the last line's, and `audit --verify` prints it again")
     return Exit.PASSED
 
@@ -78,6 +78,8 @@ async def _happened(events: AsyncIterator[HistoryEvent], converter: DataConverte
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED:
                 execution += 1
                 started = event.workflow_execution_started_event_attributes
+                for left in asked.values():
+                    yield {**left, "error": "it had not ended when its run did"}
                 asked.clear()
                 yield {
                     "type": "started",
@@ -111,6 +113,8 @@ async def _happened(events: AsyncIterator[HistoryEvent], converter: DataConverte
                 cancelled = event.activity_task_canceled_event_attributes
                 if record := asked.pop(cancelled.scheduled_event_id, None):
                     yield {**record, "ended_at": at, "error": "cancelled"}
+    for left in asked.values():
+        yield {**left, "error": "it had not ended when its run did"}
 
 
 def _asked(call: SubagentCall | None) -> dict[str, Any]:

@@ -103,10 +103,13 @@ async def rerun(id: str, only: list[str], run_id: str | None, *, as_json: bool, 
             try:
                 input = again(await ended(handle, description), only)
             except ValueError as error:  # pydantic's is one too, and says more than one line
-                raise Stop(f"--only: {one_line(error)}", Exit.USAGE) from error
+                raise Stop(f"{id} --only {','.join(only)}: {one_line(error)}", Exit.USAGE) from error
             begun = await start(here.client, pipeline, input, run_id, positional(pipeline.input), here.searchable)
+            if not begun.same_input:
+                raise Stop(f"{begun.handle.id} is another run already; choose another --id", Exit.USAGE)
             url = here.url(begun.handle.id)
-            shown.say(f"started {begun.handle.id}, an addendum to {id}" + (f"  {url}" if url else ""))
+            how = "attached to" if begun.attached else "started"
+            shown.say(f"{how} {begun.handle.id}, an addendum to {id}" + (f"  {url}" if url else ""))
             elapsed = await _see(begun.handle, here, shown)
             report = await ended(begun.handle, await begun.handle.describe())
     return _tell(report, url, elapsed, console, as_json, report_file)
@@ -180,14 +183,14 @@ def _tell(
     text: bool = True,
 ) -> Exit:
     """The report: in words on standard error, the result on standard output, and where a file was named, there."""
-    if report_file is not None:
-        write_report(report_file, report, url, elapsed)
     rows = report.result.summary() if isinstance(report.result, RunResult) else []
     console.print(ending(report, elapsed, rows))
     if as_json:
         click.echo(json.dumps(document(report, url), ensure_ascii=False))
     elif text and (words := text_of(report)) is not None:
         click.echo(words)
+    if report_file is not None:
+        write_report(report_file, report, url, elapsed)  # last: what was paid for has been shown if this fails
     return exit_code(report)
 
 
