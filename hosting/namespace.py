@@ -16,7 +16,6 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from activities.logs import log_to_stderr
 from hosting.connection import Configured, configured
 from hosting.dial import describe, dial, failed
 from hosting.errors import HostingError, NoNamespace, Unreachable
@@ -104,6 +103,8 @@ def _server() -> Configured:
 def main() -> int:
     """The command; returns its exit code."""
     import structlog
+
+    from activities.logs import log_to_stderr
 
     log_to_stderr(discreetly=False)
     log = structlog.get_logger("namespace")

@@ -86,7 +86,9 @@ async def book(bench: Bench) -> AsyncIterator[Publisher]:
     async def publish(*, pages: int, characters: int) -> tuple[WorkflowHandle[Any, Any], RunReport[Length]]:
         run = f"test-{uuid4().hex[:12]}"
         bench.simulator.rules([{"match": {"run": run}, "answer": {"text": "x" * characters}}], append=True)
-        handle = await bench.client.start_workflow(ManyAnswers.run, Book(pages=pages), id=run, task_queue=QUEUE)
+        handle = await bench.client.start_workflow(
+            ManyAnswers.run, Book(pages=pages, max_agents=pages), id=run, task_queue=QUEUE
+        )
         return handle, await handle.result()
 
     runs = Worker(bench.client, task_queue=QUEUE, workflows=[ManyAnswers], workflow_runner=UnsandboxedWorkflowRunner())
