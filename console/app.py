@@ -18,7 +18,7 @@ from activities.vault.errors import VaultError
 from console.cli.breaker import breaker
 from console.cli.records import audit, state
 from console.cli.steering import COMMANDS as STEERING
-from console.cli.upkeep import gc, key
+from console.cli.upkeep import codec, gc, key
 from console.errors import Exit, Stop, finish
 from hosting.errors import HostingError, Unreachable
 
@@ -166,7 +166,7 @@ def down() -> None:
     finish(take_down())
 
 
-for command in (state, audit, breaker, gc, key, *STEERING):
+for command in (state, audit, breaker, codec, gc, key, *STEERING):
     starter.add_command(command)
 
 

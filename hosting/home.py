@@ -59,6 +59,11 @@ class Home:
         return f"sqlite:///{self.root / 'journal.db'}"
 
     @property
+    def codec_token(self) -> Path:
+        """What the codec server wants to hear; whoever may read this file may read every value."""
+        return self.root / "codec-token"
+
+    @property
     def workers(self) -> Path:
         """One record for each worker that was started to outlive its starter."""
         return self.root / "workers"

@@ -9,6 +9,9 @@ import click
 from console.cli.late import Late
 from console.errors import finish
 
+PORT = 8234
+"""The codec server's: beside the embedded UI's."""
+
 
 @click.command()
 @click.option("--older-than", type=Late(), help="Untouched for this long, as 30d; default: the retention and a day.")
@@ -22,6 +25,21 @@ def gc(older_than: timedelta | None, remove: bool, as_json: bool) -> None:
     from console.commands.gc import collect
 
     finish(collect(older_than, remove, as_json))
+
+
+@click.command()
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8234, show_default=True, help="Of loopback; 0: a free one."
+)
+@click.option("--ui", help="The URL of the Temporal UI, if it is not the embedded server's; or TEMPORAL_UI_URL.")
+def codec(port: int, ui: str | None) -> None:
+    """Show encrypted and large values in the Temporal UI: serve its codec endpoint until Ctrl-C.
+
+    Only on this machine, only for the UI's pages, and only with the token that is part of the endpoint.
+    """
+    from console.commands.codec import serve
+
+    finish(serve(port, ui))
 
 
 @click.command()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import signal
-from asyncio.subprocess import Process
+from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from activities.vault.seal import new_key
+from hosting.temporal_server import temporal_binary
 from simulator import ServerOptions, Simulator
 from tests.cli.conftest import Shell
 
@@ -58,6 +60,17 @@ async def api() -> AsyncIterator[Simulator]:
         yield simulator
 
 
+async def summary(home: Path, run: str, codec: str | None) -> str:
+    """What Temporal's own CLI shows of a run, with or without the codec server."""
+    address = json.loads((home / "temporal.json").read_text())["facts"]["address"]
+    options = ["--codec-endpoint", codec] if codec else []
+    program = [str(temporal_binary()), "workflow", "describe", "-w", run, "--address", address, *options]
+    process = await asyncio.create_subprocess_exec(*program, stdout=PIPE, stderr=PIPE)
+    out, _ = await process.communicate()
+    assert "StaticSummary" in out.decode() or codec is None
+    return out.decode()
+
+
 def found(folder: Path, words: tuple[str, ...]) -> list[str]:
     """Which of these words stand in which file, in any of the ways they could."""
     forms = [(word, form) for word in words for form in (word.encode(), word.encode("utf-16-le"))]
@@ -66,15 +79,15 @@ def found(folder: Path, words: tuple[str, ...]) -> list[str]:
     return [f"{path}: {word}" for path in files for word, form in forms if form in path.read_bytes()]
 
 
-async def up(shell: Shell) -> Process:
-    """A server and a worker that stay."""
-    process = await shell.start("up")
+async def up(shell: Shell, *command: str) -> tuple[Process, str]:
+    """A command that stays up, and what it said until it was."""
+    process = await shell.start(*command)
     assert process.stderr is not None
     said = b""
     while not (line := await process.stderr.readline()).startswith(b"up;"):
         assert line, said.decode()
         said += line
-    return process
+    return process, said.decode()
 
 
 async def down(process: Process) -> str:
@@ -94,7 +107,7 @@ async def test_with_a_key_nothing_can_be_read_and_without_it_nothing_is_lost(she
         "BREAKWATER_ENCRYPTION_KEY": key,
         "WORKER_GRACE_PERIOD": "0",
     }
-    running = await up(shell)
+    running, _ = await up(shell, "up")
     good, bad, held = await asyncio.gather(
         shell("run", PGE, f"{TASK} " * 2_000, "--id", "good", "--json"),
         shell("run", PGE, TASK, "--id", "bad", "--json"),
@@ -116,6 +129,13 @@ async def test_with_a_key_nothing_can_be_read_and_without_it_nothing_is_lost(she
         assert words in each.err.splitlines()[-1]
         assert "Traceback" not in each.err
         assert not each.out
+
+    codec, endpoint = await up(shell, "codec", "--port", "0")
+    url = re.search(r"^codec +(http://127\.0\.0\.1:\d+/\S+)$", endpoint, re.MULTILINE)
+    assert url, endpoint
+    assert TASK in await summary(shell.home, "good", url[1])
+    assert TASK not in await summary(shell.home, "good", None)
+    await down(codec)
 
     last = await down(running)
     worker = await shell.start(program="worker.py", BREAKWATER_ENCRYPTION_KEY=other)

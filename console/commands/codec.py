@@ -1,0 +1,97 @@
+"""The codec server as a command: bound to loopback, up until Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from activities.vault.codec_server import CodecServer
+from activities.vault.seal import ENCRYPTION_KEY
+from console.errors import Exit, Stop
+from console.render import notes
+from console.session import session
+from hosting.home import Home
+from hosting.ports import LOOPBACK
+
+TOKEN_BYTES = 24
+
+
+async def serve(port: int, ui: str | None) -> Exit:
+    """Serve until SIGINT or SIGTERM."""
+    console = notes()
+
+    def say(line: str) -> None:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    asked_to_stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, asked_to_stop.set)
+    async with session(say, worker=False) as here:
+        origins = origins_of(ui or here.connection.ui_url)
+        home = Home.locate()
+        home.prepare()
+        token = token_in(home.codec_token)
+        runner = web.AppRunner(
+            CodecServer(here.client.data_converter, token, origins, say).application(),
+            access_log=None,  # its paths hold the token
+        )
+        await runner.setup()
+        try:
+            site = web.TCPSite(runner, LOOPBACK, port)
+            try:
+                await site.start()
+            except OSError as error:
+                why = f"cannot listen on {LOOPBACK}:{port}: {error.strerror}; choose another --port"
+                raise Stop(why, Exit.USAGE) from error
+            at = runner.addresses[0][1]
+            say(f"codec     http://{LOOPBACK}:{at}/{token}")
+            say(f"for       {', '.join(origins)}")
+            say("Temporal UI: open the codec server settings, choose your browser's own, paste the endpoint above.")
+            if not os.environ.get(ENCRYPTION_KEY):
+                say(f"{ENCRYPTION_KEY} is not set: large values are shown, encrypted ones are not")
+            say("up; Ctrl-C stops it")
+            await asked_to_stop.wait()
+        finally:
+            await runner.cleanup()
+    return Exit.PASSED
+
+
+def origins_of(ui: str | None) -> Sequence[str]:
+    """The origins of a UI: what its pages are served from, and on this machine either name of it. Raises Stop."""
+    if ui is None:
+        raise Stop("where is the Temporal UI? Give its URL: --ui https://… or TEMPORAL_UI_URL", Exit.USAGE)
+    try:
+        parts = urlsplit(ui)
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        parts, port = urlsplit(""), ""
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise Stop(f"{ui[:80]!r} is not the URL of a UI; write it like http://127.0.0.1:8233", Exit.USAGE)
+    hosts = ("127.0.0.1", "localhost") if parts.hostname in ("127.0.0.1", "localhost") else (parts.hostname,)
+    return [f"{parts.scheme}://{host}{port}" for host in hosts]
+
+
+def token_in(file: Path) -> str:
+    """The token of this home: made once, so that an endpoint pasted into a browser stays right. Raises Stop."""
+    try:
+        with open(file, "x", opener=lambda name, flags: os.open(name, flags, 0o600)) as new:
+            new.write(secrets.token_urlsafe(TOKEN_BYTES))
+    except FileExistsError:
+        pass
+    except OSError as error:
+        raise Stop(f"cannot write {file}: {error.strerror}", Exit.USAGE) from error
+    try:
+        token = file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        token = ""
+    if len(token) < TOKEN_BYTES or not token.isascii() or not token.replace("-", "").replace("_", "").isalnum():
+        raise Stop(f"{file} holds no token; remove it, and a new one is made", Exit.USAGE)
+    return token
