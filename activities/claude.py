@@ -21,7 +21,7 @@ import httpx2
 from anthropic.types import MessageDeltaUsage, RawMessageStreamEvent
 from anthropic.types import Usage as ApiUsage
 
-from workflows.contracts import Phase, SubagentCall, Usage
+from workflows.contracts import LARGEST_REQUEST, Phase, SubagentCall, Usage
 
 SIMULATOR_HEADER = "x-breakwater-simulator"
 """The stand-in says what it is on every response; a reply that carries this was not written by a model."""
@@ -41,6 +41,10 @@ class StreamBroken(Exception):
 
 class StreamSilent(Exception):
     """No content event came for the silence timeout, though the connection lived."""
+
+
+class RequestTooLarge(Exception):
+    """More than the API takes in one request: nothing was sent."""
 
 
 class NoCredential(Exception):
@@ -96,9 +100,10 @@ class Claude:
     ) -> None:
         """Stream one answer into `meter`, until `message_stop`; `answering` is awaited at the first content event.
 
-        Raises whatever the SDK raises, NoCredential, StreamEnded, StreamBroken or StreamSilent; `meter` keeps what
-        had come.
+        Raises whatever the SDK raises, RequestTooLarge, NoCredential, StreamEnded, StreamBroken or StreamSilent;
+        `meter` keeps what had come.
         """
+        _check_size(call)
         if not _authenticates(self._client):
             raise NoCredential("there is no credential for the API")
         try:
@@ -182,6 +187,16 @@ def _usage(said: ApiUsage | MessageDeltaUsage, before: Usage) -> Usage:
         cache_read_tokens=latest(said.cache_read_input_tokens, before.cache_read_tokens),
         cache_write_tokens=latest(said.cache_creation_input_tokens, before.cache_write_tokens),
     )
+
+
+def _check_size(call: SubagentCall) -> None:
+    """Raises RequestTooLarge. A character is at most 6 bytes of JSON, so ordinary calls are not even measured."""
+    texts = [call.instructions, call.prompt]
+    if sum(map(len, texts)) * 6 > LARGEST_REQUEST:
+        size = len(json.dumps(texts, ensure_ascii=False).encode())
+        if size > LARGEST_REQUEST:
+            limit = f"the API takes {LARGEST_REQUEST // 2**20} at once"
+            raise RequestTooLarge(f"the request is {size / 2**20:.1f} MiB and {limit}; nothing was sent")
 
 
 def _authenticates(client: anthropic.AsyncAnthropic) -> bool:

@@ -23,7 +23,15 @@ from anthropic.lib.foundry import MutuallyExclusiveAuthError
 from pydantic import ValidationError
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
-from activities.claude import SIMULATOR_HEADER, Meter, NoCredential, StreamBroken, StreamEnded, StreamSilent
+from activities.claude import (
+    SIMULATOR_HEADER,
+    Meter,
+    NoCredential,
+    RequestTooLarge,
+    StreamBroken,
+    StreamEnded,
+    StreamSilent,
+)
 from workflows.contracts import CALL_RETRY, CIRCUIT_OPEN_ERROR, CallFailure, Usage
 from workflows.failures import FAILURES, FailureKind
 
@@ -78,6 +86,7 @@ BY_CLASS: tuple[tuple[type[BaseException], FailureKind], ...] = (
     (StreamSilent, "timeout"),
     (StreamEnded, "transport"),
     (StreamBroken, "transport"),
+    (RequestTooLarge, "request"),
     (NoCredential, "credentials"),
     (anthropic.APITimeoutError, "timeout"),
     (anthropic.APIConnectionError, "transport"),

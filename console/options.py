@@ -23,6 +23,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import to_json
 
+from workflows.contracts import LARGEST_REQUEST
+
 ENVIRONMENT_PREFIX = "BREAKWATER_"
 _DURATION = re.compile(r"^(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?$")
 _SECONDS = re.compile(r"^\d+(?:\.\d+)?$")
@@ -37,17 +39,21 @@ class Text(click.ParamType[Any]):
         if not isinstance(value, str):
             return str(value)
         if value == "-":
-            return self._decode(sys.stdin.buffer.read(), "standard input", param, ctx)
+            return self._decode(sys.stdin.buffer.read(LARGEST_REQUEST + 1), "standard input", param, ctx)
         if not value.startswith("@"):
             return value
         path = Path(value[1:])
         try:
-            return self._decode(path.read_bytes(), str(path), param, ctx)
-        except OSError as error:
-            reason = error.strerror or type(error).__name__
+            with path.open("rb") as file:
+                return self._decode(file.read(LARGEST_REQUEST + 1), str(path), param, ctx)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
             self.fail(f"cannot read {path}: {reason}; give the path of a readable file after @", param, ctx)
 
     def _decode(self, data: bytes, source: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if len(data) > LARGEST_REQUEST:
+            limit = f"more than {LARGEST_REQUEST // 2**20} MiB, which is all that the API takes at once"
+            self.fail(f"{source} is {limit}; give it less", param, ctx)
         try:
             return data.decode("utf-8-sig")
         except UnicodeDecodeError as error:

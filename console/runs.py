@@ -28,10 +28,11 @@ from workflows.contracts import CIRCUIT_ATTRIBUTE, PIPELINE_ATTRIBUTE, STATUS_AT
 from workflows.pipelines import Pipeline, discover
 from workflows.run import RunInput, RunResult
 
-RUN_ID = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,199}$")
+RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,199}")
 SUMMARY_LIMIT = 120
 """Characters of the main input in the UI's one-line summary (the server allows 400 bytes)."""
 DETAILS_LIMIT = 2_000
+OTHER_VERSION = "the run's report is of another version; look at its history in the Temporal UI"
 
 Handle = WorkflowHandle[Any, RunReport[Any]]
 
@@ -72,8 +73,8 @@ async def start(
             search_attributes=TypedSearchAttributes(attributes if searchable else []),
         )
     except WorkflowAlreadyStartedError:
-        handle, description = await find(client, id)
-        if description.workflow_type != pipeline.name:
+        handle, description = await _find(client, id)
+        if description.workflow_type != pipeline.name or description.task_queue != WORKFLOW_QUEUE:
             raise Stop(
                 f"{id} is already a run of {description.workflow_type}; choose another --id", Exit.USAGE
             ) from None
@@ -83,7 +84,18 @@ async def start(
 
 
 async def find(client: Client, id: str) -> tuple[Handle, WorkflowExecutionDescription]:
-    """An existing run. Raises Stop if there is none of this id."""
+    """An existing run. Raises Stop if there is none of this id, or if it is a workflow of somebody else."""
+    handle, description = await _find(client, id)
+    if description.task_queue != WORKFLOW_QUEUE:
+        raise Stop(
+            f"{id} is no run of Breakwater's but a workflow of type {description.workflow_type} on the task queue "
+            f"{description.task_queue}; use the Temporal UI or its CLI for it",
+            Exit.USAGE,
+        )
+    return handle, description
+
+
+async def _find(client: Client, id: str) -> tuple[Handle, WorkflowExecutionDescription]:
     checked(id)
     try:
         description = await client.get_workflow_handle(id).describe()
@@ -129,7 +141,7 @@ async def history(client: Client, id: str) -> AsyncIterator[HistoryEvent]:
 
 def checked(id: str) -> str:
     """The id, if it may be one. Raises Stop for anything that could be mistaken for a path, an option or a line."""
-    if not RUN_ID.match(id):
+    if not RUN_ID.fullmatch(id):
         shown = _short(id.encode("unicode_escape").decode(), 40)
         raise Stop(
             f"{shown!r} cannot be a run's id: use up to 200 letters, digits and . _ : @ -, "
@@ -146,6 +158,8 @@ async def ended(handle: Handle, description: WorkflowExecutionDescription) -> Ru
     except WorkflowFailureError as error:
         if isinstance(error.cause, ApplicationError) and error.cause.details:
             return _typed(error.cause.details[0], description.workflow_type)
+    except ValidationError:
+        raise Stop(OTHER_VERSION, Exit.FAILED) from None
     report = _typed(await handle.query("report"), description.workflow_type)
     if description.status == WorkflowExecutionStatus.CANCELED:
         return report
@@ -171,9 +185,7 @@ def _typed(value: Any, pipeline: str) -> RunReport[Any]:
     try:
         return (RunReport[known.result] if known else RunReport[Any]).model_validate(value)  # type: ignore[name-defined]
     except ValidationError:
-        raise Stop(
-            "the run's report is of another version; look at its history in the Temporal UI", Exit.FAILED
-        ) from None
+        raise Stop(OTHER_VERSION, Exit.FAILED) from None
 
 
 def _digest(input: BaseModel) -> str:

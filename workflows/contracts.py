@@ -46,6 +46,9 @@ SEARCH_ATTRIBUTES = {
 MODEL_NAME = r"^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}$"
 """What a model name may look like; whether the model exists is the API's to say."""
 
+LARGEST_REQUEST = 32 * 1024 * 1024
+"""Bytes of one request to the Messages API (documented); so no input of a run can be larger either."""
+
 # --- timeouts, each derived from the one above -----------------------------------------------------------------
 
 SILENCE = timedelta(seconds=60)

@@ -98,6 +98,7 @@ async def down(process: Process) -> str:
     return (out + err).decode()
 
 
+@pytest.mark.timeout(240)  # a dozen processes, on a machine that may be busy
 async def test_with_a_key_nothing_can_be_read_and_without_it_nothing_is_lost(shell: Shell, api: Simulator) -> None:
     """Task, answers and errors are in no file, the API's key is nowhere; a wrong key is one line and harms nothing."""
     key, other = f"one:{new_key()}", f"two:{new_key()}"
