@@ -100,6 +100,15 @@ class Bounds:
             who, lambda: self.ledger.grant(agents=agents, nano_usd=nano_usd, tokens=tokens, deadline=ends)
         )
 
+    async def keep_back(self, who: str, caps: Caps) -> Grant:
+        """A share for a last step of this very run, when there is room. Raises BoundExceeded if there will be none."""
+        return await self._fit(
+            who,
+            lambda: self.ledger.keep_back(
+                agents=caps.agents or 0, nano_usd=caps.nano_usd or 0, tokens=caps.tokens or 0
+            ),
+        )
+
     def returned(self, grant: Grant, spent: Spent | None) -> None:
         """Settle a grant with what its child used; None if nobody can say."""
         self.ledger.returned(grant, spent)

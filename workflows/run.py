@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -140,6 +140,12 @@ class Run(Generic[ResultT]):
         self.replies.append(reply if reply.kept_at is None else reply.model_copy(update={"answer": None}))
         self.bounds.look()
         count_reply(reply)
+        self.at(self._stage)
+
+    def adopt(self, child: str, replies: Sequence[Reply[Any]]) -> None:
+        """Take the agents of a run below this one into its report, under the child's name and without their answers."""
+        for reply in replies:
+            self.replies.append(reply.model_copy(update={"agent": f"{child}/{reply.agent}", "answer": None}))
         self.at(self._stage)
 
     def waiting_for(self, agent: str, circuit: str) -> AbstractContextManager[None]:
