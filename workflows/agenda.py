@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from workflows.plan_checks import Checked
 from workflows.plans import Criticality, Plan, Subtask
-from workflows.policies import Policy, Tally
+from workflows.policies import Tally
 
 State = Literal["waiting", "running", "passed", "failed", "not_started", "shared", "left_out"]
 
@@ -158,10 +158,9 @@ class Agenda(BaseModel):
             required_failed=_count(counted, "failed", "required"),
         )
 
-    def met(self, policy: Policy) -> bool:
-        """Whether enough has passed; under `all` also nothing required may have been left out of the plan."""
-        left_out = any(item.subtask.criticality == "required" for item in self._in("left_out"))
-        return policy.met(self.tally()) and not (policy.kind == "all" and left_out)
+    def cut(self) -> bool:
+        """Whether anything required was left out of a plan from the start."""
+        return any(item.subtask.criticality == "required" for item in self._in("left_out"))
 
     # --- how ------------------------------------------------------------------------------------------------------
 

@@ -37,6 +37,9 @@ Gaps = Annotated[
 ]
 
 
+SPECIALIST_ROLE = "specialist"
+
+
 class TextAnswer(Asked):
     """Prose, or anything else that is one piece of text."""
 
@@ -150,7 +153,7 @@ class WorkRequest(BaseModel):
 def specialist(shape: str, tier: Tier, max_tokens: int) -> Subagent[WorkRequest, Answer]:
     """The specialist for a subtask of this shape and effort. Raises KeyError for an unknown shape."""
     return Subagent(
-        role="specialist",
+        role=SPECIALIST_ROLE,
         instructions=INSTRUCTIONS,
         request=WorkRequest,
         answer=FORMS[shape],
