@@ -11,7 +11,10 @@ Reads the environment once, here and nowhere else:
     BREAKWATER_BLOBS               where large values are: file:///folder, s3://bucket/prefix (default: in the home)
     BREAKWATER_BLOB_THRESHOLD      bytes from which a value is large (default 16384)
     BREAKWATER_ENCRYPTION_KEY      seals every value; id:base64 or base64, several by commas (default: none)
-    MAX_CONCURRENT_SUBAGENTS       model calls at once in this process (default 100)
+    MAX_CONCURRENT_SUBAGENTS       model calls at once in this process, for each tier's model and for all others
+                                   together (default 100)
+    MAX_CACHED_WORKFLOWS           runs kept in memory between their steps; others are replayed (default 1000)
+    MAX_POLLERS                    requests for work at once, for each queue; they grow with the backlog (default 20)
     SUBAGENT_SILENCE_TIMEOUT       seconds without content after which a call counts as hung (default 60)
     BREAKWATER_STORE               where circuits and paid answers are kept: sqlite:///file, redis://…, rediss://…
                                    (default: files in the home; BREAKER_STORE is its older name)
@@ -50,7 +53,7 @@ import click
 import structlog
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from temporalio.client import Client
-from temporalio.worker import Worker
+from temporalio.worker import PollerBehaviorAutoscaling, Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 from temporalio.workflow import SandboxImportNotificationPolicy
 
@@ -78,8 +81,9 @@ from hosting.patience import Patience
 from hosting.stopping import asked_to_stop
 from hosting.telemetry import start_telemetry
 from hosting.tracing import tracing
-from workflows.contracts import CIRCUIT_QUEUE, HEARTBEAT_EVERY, SILENCE, STAND_IN_MARK, SUBAGENT_QUEUE, WORKFLOW_QUEUE
+from workflows.contracts import CIRCUIT_QUEUE, HEARTBEAT_EVERY, SILENCE, STAND_IN_MARK, WORKFLOW_QUEUE
 from workflows.measures import BUCKETS
+from workflows.models import SUBAGENT_QUEUES
 from workflows.pipelines import NotAPipeline, discover
 
 PURE_MODULES = (
@@ -108,6 +112,7 @@ PURE_MODULES = (
     "workflows.planning",
     "workflows.plans",
     "workflows.policies",
+    "workflows.precedence",
     "workflows.prompts",
     "workflows.review_tables",
     "workflows.reviews",
@@ -135,6 +140,8 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     max_concurrent_subagents: int = Field(default=100, ge=1, le=10_000)
+    max_cached_workflows: int = Field(default=1_000, ge=0, le=100_000)
+    max_pollers: int = Field(default=20, ge=1, le=100)
     subagent_silence_timeout: float = Field(default=SILENCE.total_seconds(), gt=0, le=3_600)
     worker_grace_period: float = Field(default=30, ge=0, le=86_400)
     worker_patience: float = Field(default=300, ge=0, le=86_400)
@@ -198,6 +205,7 @@ def answers(settings: Settings, home: Home, seal: Seal | None = None) -> Journal
 def workers(client: Client, model: Claude, gate: Gate, journal: Journal, settings: Settings) -> list[Worker]:
     """The workers of this process: orchestrators on one queue, model calls and waits for a circuit on their own."""
     grace = timedelta(seconds=settings.worker_grace_period)
+    pollers = PollerBehaviorAutoscaling(minimum=1, maximum=settings.max_pollers, initial=min(2, settings.max_pollers))
     restrictions = SandboxRestrictions.default.with_passthrough_modules(*PURE_MODULES)
     orchestrators = Worker(
         client,
@@ -208,19 +216,26 @@ def workers(client: Client, model: Claude, gate: Gate, journal: Journal, setting
                 SandboxImportNotificationPolicy.RAISE_ON_UNINTENTIONAL_PASSTHROUGH
             )
         ),
+        max_cached_workflows=settings.max_cached_workflows,
+        workflow_task_poller_behavior=pollers,
         sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
         graceful_shutdown_timeout=grace,
     )
-    calls = Worker(
-        client,
-        task_queue=SUBAGENT_QUEUE,
-        interceptors=[Keeper(client.data_converter)],
-        activities=[SubagentCalls(model, gate, journal).call_subagent],
-        max_concurrent_activities=settings.max_concurrent_subagents,
-        max_heartbeat_throttle_interval=HEARTBEAT_EVERY,
-        default_heartbeat_throttle_interval=HEARTBEAT_EVERY,
-        graceful_shutdown_timeout=grace,
-    )
+    activities = [SubagentCalls(model, gate, journal).call_subagent]
+    calls = [
+        Worker(
+            client,
+            task_queue=lane,
+            interceptors=[Keeper(client.data_converter)],
+            activities=activities,
+            max_concurrent_activities=settings.max_concurrent_subagents,
+            activity_task_poller_behavior=pollers,
+            max_heartbeat_throttle_interval=HEARTBEAT_EVERY,
+            default_heartbeat_throttle_interval=HEARTBEAT_EVERY,
+            graceful_shutdown_timeout=grace,
+        )
+        for lane in SUBAGENT_QUEUES
+    ]
     waits = Worker(
         client,
         task_queue=CIRCUIT_QUEUE,
@@ -229,7 +244,7 @@ def workers(client: Client, model: Claude, gate: Gate, journal: Journal, setting
         max_heartbeat_throttle_interval=HEARTBEAT_EVERY,
         default_heartbeat_throttle_interval=HEARTBEAT_EVERY,
     )
-    return [orchestrators, calls, waits]
+    return [orchestrators, *calls, waits]
 
 
 async def serve(settings: Settings, exit_with_stdin: bool) -> None:
@@ -264,7 +279,7 @@ async def serve(settings: Settings, exit_with_stdin: bool) -> None:
         survey = await stack.enter_async_context(surveyed(gate))
         for each in workers(connection.client, model, gate, journal, settings):
             await stack.enter_async_context(each)
-        vitals.working(connection, (WORKFLOW_QUEUE, SUBAGENT_QUEUE, CIRCUIT_QUEUE), survey.facts)
+        vitals.working(connection, (WORKFLOW_QUEUE, *SUBAGENT_QUEUES, CIRCUIT_QUEUE), survey.facts)
         if simulated:
             why = "no credential is set: answers come from the stand-in, not from Claude"
             log.warning("model.simulated", why=why, stand_in=stand_in)

@@ -70,6 +70,7 @@ async def start(
             static_summary=f"{pipeline.name} · {_short(words, SUMMARY_LIMIT)}",
             static_details=f"{pipeline.summary}\n\n> {_short(words, DETAILS_LIMIT)}",
             memo={"input": _digest(input)},
+            priority=input.place_in_line(),
             search_attributes=TypedSearchAttributes(attributes if searchable else []),
         )
     except WorkflowAlreadyStartedError:

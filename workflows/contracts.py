@@ -18,7 +18,8 @@ from workflows.failures import FailureKind
 WORKFLOW_QUEUE = "breakwater"
 """Workflows run here."""
 SUBAGENT_QUEUE = "breakwater-subagents"
-"""Model calls run here, apart, so that dispatch can be held without holding the orchestrators."""
+"""Model calls run here and in the tiers' own (models.LANES), apart, so that dispatch can be held without holding the
+orchestrators."""
 CIRCUIT_QUEUE = "breakwater-circuit"
 """Waiting for an open circuit happens here, so that it never takes a slot a call could use."""
 CALL_SUBAGENT = "claude.call"

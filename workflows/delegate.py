@@ -30,7 +30,6 @@ from workflows.contracts import (
     LONGEST_WAIT,
     MAX_ATTEMPTS,
     START_TO_CLOSE,
-    SUBAGENT_QUEUE,
     CallFailure,
     CallOutcome,
     CallProgress,
@@ -42,7 +41,7 @@ from workflows.contracts import (
 )
 from workflows.failures import UNREADABLE, FailureKind
 from workflows.ledger import BoundExceeded
-from workflows.models import cost_nano, usd
+from workflows.models import cost_nano, subagent_queue, usd
 from workflows.prompts import refusal_note, system_prompt, user_prompt
 from workflows.run import Run, kind_of
 from workflows.subagents import Subagent
@@ -198,7 +197,7 @@ class _Delegation:
                 CALL_SUBAGENT,
                 call,
                 result_type=CallOutcome,
-                task_queue=SUBAGENT_QUEUE,
+                task_queue=subagent_queue(call.model),
                 activity_id=f"{self.agent}.{step}" if step else self.agent,
                 summary=self._summary(step),
                 start_to_close_timeout=START_TO_CLOSE,

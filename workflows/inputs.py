@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from workflows.caps import BoundsState, Caps, Grant
 from workflows.models import PRICES, nano
+from workflows.precedence import Precedence
 
 HARD_DEPTH = 3
 """Levels of child workflows, whatever anybody asks for: work divided four times over is nobody's plan any more."""
@@ -16,7 +17,7 @@ DEFAULT_AGENTS = 100
 """Far above what a pipeline needs by itself (eleven versions are 23 agents), far below what a runaway would start."""
 
 
-class RunInput(BaseModel):
+class RunInput(Precedence):
     """What every pipeline can be told. A pipeline's `Input` extends it; each field becomes an option of the CLI.
 
     Unknown fields are refused: a misspelt cap must not start a run without one.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from workflows.contracts import Usage
+from workflows.contracts import SUBAGENT_QUEUE, Usage
 
 PRICES_AS_OF = "2026-11"
 
@@ -17,6 +17,12 @@ TIERS: dict[Tier, str] = {
     "large": "claude-opus-5-5",
 }
 """The model a subagent of this tier uses unless the run names another."""
+
+LANES: dict[str, str] = {model: f"{SUBAGENT_QUEUE}-{tier}" for tier, model in TIERS.items()}
+"""The queue of calls, with slots of its own, that each tier's model has: calls of one that hangs take no slot another
+could use (docs/decisions/013). All other models share SUBAGENT_QUEUE, so that any model has a queue that is served."""
+SUBAGENT_QUEUES = (SUBAGENT_QUEUE, *LANES.values())
+"""Every queue of calls; each worker serves all of them."""
 
 NANO = 1_000_000_000
 """Money is counted in whole nanodollars, so that sums are exact and a cap cannot leak through rounding."""
@@ -47,6 +53,11 @@ PRICES: dict[str, Price] = {
     "claude-haiku-4-5": Price(1_000, 5_000),
     "claude-opus-4-5": Price(5_000, 25_000),
 }
+
+
+def subagent_queue(model: str) -> str:
+    """The queue that calls of a model wait in."""
+    return LANES.get(model, SUBAGENT_QUEUE)
 
 
 def cost_nano(model: str, usage: Usage) -> int | None:

@@ -24,7 +24,8 @@ from hosting.telemetry import start_telemetry
 from tests.cli.conftest import ROOT, Shell, until
 from tests.quiet_ports import quiet_port
 from workflows import measures
-from workflows.contracts import SUBAGENT_QUEUE, WORKFLOW_QUEUE
+from workflows.contracts import CIRCUIT_QUEUE, WORKFLOW_QUEUE
+from workflows.models import SUBAGENT_QUEUES
 
 PGE = "plan-generate-evaluate"
 OBSERVABILITY = ROOT / "deploy" / "observability"
@@ -96,7 +97,7 @@ async def test_a_worker_shows_all_that_dashboards_and_alerts_ask_for(shell: Shel
     await until(lambda: value(measures.CIRCUIT_WAITERS) == 1, "a waiter", 60)
     await until(lambda: any(each["phase"] == "open" for each in ready()["circuits"]), "the survey of the circuits")
     assert ready()["well"], ready()
-    assert ready()["temporal"]["polling"] == {WORKFLOW_QUEUE: True, SUBAGENT_QUEUE: True, "breakwater-circuit": True}
+    assert ready()["temporal"]["polling"] == dict.fromkeys((WORKFLOW_QUEUE, *SUBAGENT_QUEUES, CIRCUIT_QUEUE), True)
     assert value(measures.CIRCUIT_STATE, 'circuit="stand-in ') == 2
     assert value(measures.CIRCUIT_DENIALS) >= 1
     assert value(measures.CIRCUIT_TRANSITIONS, 'event="circuit.opened"') == 1
