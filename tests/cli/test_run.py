@@ -54,7 +54,11 @@ async def test_a_run_is_found_again_by_list_show_and_result(shell: Shell) -> Non
     await shell("run", "plan-generate-evaluate", TASK, "--id", "kept")
     listed = await shell("list", "--json")
     assert [(run["id"], run["status"]) for run in listed.json["runs"]] == [("kept", "passed")]
-    assert [each["name"] for each in listed.json["pipelines"]] == ["compliance-review", "plan-generate-evaluate"]
+    assert [each["name"] for each in listed.json["pipelines"]] == [
+        "compliance-review",
+        "decompose-delegate-synthesize",
+        "plan-generate-evaluate",
+    ]
     shown = await shell("show", "kept", "--json")
     assert [call["id"] for call in shown.json["calls"]] == ["planner-1", "generator-1", "evaluator-1"]
     assert shown.json["cost_usd"] > 0
