@@ -93,6 +93,7 @@ PURE_MODULES = (
     "workflows.bounds",
     "workflows.briefs",
     "workflows.caps",
+    "workflows.carried",
     "workflows.child_runs",
     "workflows.conclusion",
     "workflows.contracts",

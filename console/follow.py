@@ -8,9 +8,13 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import WorkflowHandle
+from temporalio.converter import DataConverter
 from temporalio.service import RPCError, RPCStatusCode
 
+from console.children import with_child
 from console.view import RunView, with_event, with_pending
 
 LOOK = timedelta(seconds=1)
@@ -26,9 +30,26 @@ async def snapshot(handle: WorkflowHandle[Any, Any]) -> RunView:
     """The run as it is now."""
     converter = handle._client.data_converter
     view = RunView()
-    async for event in handle.fetch_history_events():
-        view = await with_event(view, event, converter)
+    async for event in events(handle):
+        view = await _with(view, event, converter)
     return await with_pending(view, await handle.describe(), converter)
+
+
+async def events(handle: WorkflowHandle[Any, Any], *, wait: bool = False) -> AsyncIterator[HistoryEvent]:
+    """Every event of a run, through all the executions it was continued in; with `wait` as they come, to its end."""
+    description = await handle.describe()
+    execution: str | None = description.raw_description.workflow_execution_info.first_run_id or description.run_id
+    while execution is not None:
+        part = handle._client.get_workflow_handle(handle.id, run_id=execution)
+        execution = None
+        async for event in part.fetch_history_events(wait_new_event=wait):
+            yield event
+            if event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW:
+                execution = event.workflow_execution_continued_as_new_event_attributes.new_execution_run_id
+
+
+async def _with(view: RunView, event: HistoryEvent, converter: DataConverter) -> RunView:
+    return await with_child(await with_event(view, event, converter), event, converter)
 
 
 async def follow(handle: WorkflowHandle[Any, Any], lost: Lost) -> AsyncIterator[RunView]:
@@ -51,8 +72,8 @@ async def _follow(handle: WorkflowHandle[Any, Any]) -> AsyncIterator[RunView]:
     async def read() -> None:
         view = RunView()
         try:
-            async for event in handle.fetch_history_events(wait_new_event=True):
-                view = await with_event(view, event, converter)
+            async for event in events(handle, wait=True):
+                view = await _with(view, event, converter)
                 await views.put(view)
         finally:
             await views.put(None)

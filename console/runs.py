@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
-from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import (
     Client,
@@ -24,6 +23,7 @@ from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from console.errors import Exit, Stop
+from console.follow import events
 from workflows.contracts import CIRCUIT_ATTRIBUTE, PIPELINE_ATTRIBUTE, STATUS_ATTRIBUTE, WORKFLOW_QUEUE, RunReport
 from workflows.pipelines import Pipeline, discover
 from workflows.run import RunInput, RunResult
@@ -126,18 +126,9 @@ async def input_of(client: Client, id: str) -> tuple[Pipeline, RunInput]:
 
 async def history(client: Client, id: str) -> AsyncIterator[HistoryEvent]:
     """Every event of a run, through all the executions it was continued in. Raises Stop if there is no such run."""
-    _, description = await find(client, id)
-    execution: str | None = description.raw_description.workflow_execution_info.first_run_id or description.run_id
-    while execution is not None:
-        event = None
-        async for event in client.get_workflow_handle(id, run_id=execution).fetch_history_events():
-            yield event
-        continued = event is not None and event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW
-        execution = (
-            event.workflow_execution_continued_as_new_event_attributes.new_execution_run_id
-            if event is not None and continued
-            else None
-        )
+    handle, _ = await find(client, id)
+    async for event in events(handle):
+        yield event
 
 
 def checked(id: str) -> str:

@@ -92,6 +92,10 @@ class CallView:
     """What its answer comes down to, where the subagent has such a field: a verdict, say."""
     is_wait: bool = False
     """It waits until an open circuit lets its call through. It sends nothing and costs nothing."""
+    is_run: bool = False
+    """It is a run below this one; what it uses is known when it has ended."""
+    spent_usd: float | None = 0.0
+    """Of a run below this one."""
 
     def elapsed(self, now: datetime) -> timedelta:
         """Since it was scheduled, until it ended."""
@@ -100,6 +104,8 @@ class CallView:
     @property
     def cost_usd(self) -> float | None:
         """What it has cost so far; None if the model's price is not known."""
+        if self.is_run:
+            return self.spent_usd
         return 0.0 if self.is_wait else usd(cost_nano(self.model, self.usage))
 
 
@@ -140,7 +146,10 @@ async def with_event(view: RunView, event: HistoryEvent, converter: DataConverte
     at = event.event_time.ToDatetime(UTC)
     match event.event_type:
         case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED:
-            return replace(view, started=at)
+            return replace(view, started=view.started or at)
+        case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW:
+            # The numbers of events begin anew: what was before must not be taken for what comes.
+            return replace(view, calls=tuple(replace(call, event=0) for call in view.calls))
         case EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
             scheduled = event.activity_task_scheduled_event_attributes
             is_wait = scheduled.activity_type.name == AWAIT_CIRCUIT

@@ -22,6 +22,8 @@ _LIST = re.compile(
 )
 _TRAILING = re.compile(r"\s+(?:for|in|as|by|with|when|that|which|so|to)\s.*$", re.I)
 _LONGEST_THING = 60
+_LONGEST_QUOTE = 400
+"""Characters of an answer that a synthesis repeats."""
 _SIGNED = "Written by Breakwater's simulator, not by a model."
 
 
@@ -139,7 +141,12 @@ def _id(thing: str, things: list[str]) -> str:
 
 
 def _said(answer: JsonValue) -> str:
-    """The main words of an answer of any form."""
+    """The main words of an answer of any form, as far as they go."""
+    words = _words(answer)
+    return words if len(words) <= _LONGEST_QUOTE else words[:_LONGEST_QUOTE].rstrip() + " …"
+
+
+def _words(answer: JsonValue) -> str:
     if not isinstance(answer, dict):
         return str(answer)
     listed = answer.get("findings") or answer.get("rows")

@@ -41,8 +41,9 @@ class Bounds:
         self.ledger = Ledger(input.caps)
         self.warnings: list[str] = []
         if input.carried is not None:
-            self.ledger, self.began = Ledger.resume(input.carried.ledger), input.carried.began
-            self.deadline, self.warnings = input.carried.deadline, list(input.carried.warnings)
+            carried = input.carried.bounds
+            self.ledger, self.began = Ledger.resume(carried.ledger), carried.began
+            self.deadline, self.warnings = carried.deadline, list(carried.warnings)
         elif input.grant is not None:
             self.ledger, self.deadline = Ledger(input.grant.caps), input.grant.deadline
         elif input.deadline is not None:

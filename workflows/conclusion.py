@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -88,16 +89,26 @@ class Conclusion:
         """Keep what reading its answer costs now that it is there; nothing if there is none."""
         if (grant := self._kept_for.pop(subtask.id, None)) is None:
             return
-        ledger = self._run.ledger
-        ledger.returned(grant, Spent())
+        self._run.ledger.returned(grant, Spent())
         if self._run.state.get(result_key(subtask.id)) is not None:
-            answer = self._run.state.excerpt([result_key(subtask.id)])
-            real = self._cost(len(to_json(answer)), 0)
-            fits_in = Caps(
-                nano_usd=min(real.nano_usd or 0, grant.caps.nano_usd or 0),
-                tokens=min(real.tokens or 0, grant.caps.tokens or 0),
-            )
-            self._kept_for[subtask.id] = ledger.keep_back(nano_usd=fits_in.nano_usd or 0, tokens=fits_in.tokens or 0)
+            self._keep_for_answer(subtask, grant.caps)
+
+    def _keep_for_answer(self, subtask: Subtask, most: Caps | None) -> None:
+        """Keep back what reading an answer costs; no more than was kept before, so that it fits."""
+        answer = self._run.state.excerpt([result_key(subtask.id)])
+        real = self._cost(len(to_json(answer)), 0)
+        nano_usd, tokens = real.nano_usd or 0, real.tokens or 0
+        if most is not None:
+            nano_usd, tokens = min(nano_usd, most.nano_usd or 0), min(tokens, most.tokens or 0)
+        with suppress(BoundExceeded):  # of a run that continues: then the synthesis is what is cut
+            self._kept_for[subtask.id] = self._run.ledger.keep_back(nano_usd=nano_usd, tokens=tokens)
+
+    def resume(self, agenda: Agenda) -> None:
+        """In a run that continues: keep back again what was kept before, for it was given back to be carried."""
+        self.keep_room([item.subtask for item in agenda.items.values()])
+        if self._kept is not None:
+            for each in agenda.usable():
+                self._keep_for_answer(each, None)
 
     async def write(self, agenda: Agenda) -> Concluded:
         """Put together what there is."""

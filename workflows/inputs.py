@@ -7,7 +7,8 @@ from typing import Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from workflows.caps import BoundsState, Caps, Grant
+from workflows.caps import Caps, Grant
+from workflows.carried import Carried
 from workflows.models import PRICES, nano
 from workflows.precedence import Precedence
 
@@ -62,10 +63,10 @@ class RunInput(Precedence):
         json_schema_extra={"internal": True},
         description="What the run that started this one lets it use; its own bounds do not count then.",
     )
-    carried: BoundsState | None = Field(
+    carried: Carried | None = Field(
         default=None,
         json_schema_extra={"internal": True},
-        description="The bounds as they stood when this workflow continued as new; no other counts then.",
+        description="The run as it stood when this workflow continued as new; no other bounds count then.",
     )
 
     @model_validator(mode="after")

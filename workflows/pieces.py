@@ -79,16 +79,23 @@ class Pieces:
         self._conclusion, self._terms, self._descend = conclusion, terms, descend
         self._dispatch = Dispatch(agenda, self, terms.parallel)
         self._divided: set[str] = set()
-        self._replans = 0
+        self._begun = 0
+        self.replans = 0
+        """Later plans that were asked for."""
         self.bound: FailureKind | None = None
         """The bound that kept anything from being done."""
 
-    async def done(self) -> None:
-        """Start whatever can start as soon as it can, until nothing more can, or should."""
+    async def done(self) -> bool:
+        """Start whatever can start as soon as it can, until nothing more can, or should.
+
+        False if there is more to start but the history has become long: nothing is under way then.
+        """
         self._say()
         clock = asyncio.create_task(self._keep_time_to_conclude())
         while True:
             await self._dispatch.until_idle()
+            if self.holds_back() and self._dispatch.stopped is None and self._agenda.waiting():
+                return False
             if await self._planned_again():
                 continue
             self._agenda.settle()
@@ -96,6 +103,7 @@ class Pieces:
             if not self._agenda.ready():
                 break
         clock.cancel()
+        return True
 
     # --- what a dispatch asks -------------------------------------------------------------------------------------
 
@@ -108,6 +116,7 @@ class Pieces:
 
     async def errand(self, subtask: Subtask, places: int) -> None:
         """Have one subtask done, and note what became of it."""
+        self._begun += 1
         try:
             await self._conclusion.keep_room_for(subtask)
             if (part := self._share(subtask)) is None:
@@ -130,8 +139,9 @@ class Pieces:
         return not self._run.bounds.tight
 
     def holds_back(self) -> bool:
-        """Nothing is held back."""
-        return False
+        """Nothing new when the history has become long: what is under way ends, then the run continues as new. But each
+        execution does something, or a run could continue for ever."""
+        return self._begun > 0 and workflow.info().is_continue_as_new_suggested()
 
     # --- one subtask ----------------------------------------------------------------------------------------------
 
@@ -226,7 +236,7 @@ class Pieces:
         """Whether there is another way for what has failed. Finished work is known to it and cannot be done again."""
         if not self._may_plan_again():
             return False
-        self._replans += 1
+        self.replans += 1
         self._run.at("planning another way for what has failed")
         try:
             self._planning.take_on(await self._planning.propose(), DECOMPOSER.role)
@@ -240,7 +250,7 @@ class Pieces:
         unmet = self._agenda.unmet()
         stopped = self._dispatch.stopped is not None or self.bound is not None
         curable = bool(unmet) and all(item.curable for item in unmet)
-        return curable and not stopped and self._replans < self._terms.replans
+        return curable and not stopped and self.replans < self._terms.replans
 
     def _give_up(self) -> None:
         """Name what will not be started any more, and why."""

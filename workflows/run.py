@@ -18,6 +18,7 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError, is_cancelled_exception
 
 from workflows.bounds import Bounds
+from workflows.carried import Carried
 from workflows.contracts import Reply, RunReport, RunStatus
 from workflows.details import details
 from workflows.failures import FAILURES, FailureKind
@@ -103,9 +104,15 @@ class Run(Generic[ResultT]):
         self.signs = Signs()
         self.bounds = Bounds(input, self._changed)
         self.waits_for_circuit = input.on_open_circuit == "wait"
-        self.state = LiveState(slots or {}, over=lambda: self._ended is not None)
-        self.replies: list[Reply[Any]] = []
-        self._roles: Counter[str] = Counter()
+        before = input.carried
+        self.state = LiveState(
+            slots or {},
+            over=lambda: self._ended is not None,
+            log=before.log if before else (),
+            runs=before.executions if before else (),
+        )
+        self.replies: list[Reply[Any]] = list(before.replies) if before else []
+        self._roles: Counter[str] = Counter(before.roles if before else {})
         self._models = input.models
         self._stage = "starting"
         self._waiting: dict[str, str] = {}
@@ -197,6 +204,20 @@ class Run(Generic[ResultT]):
                 self._end("cancelled", Outcome("cancelled", False, self._kept, message))
             raise
         return self._end("finished", outcome)
+
+    async def carry(self) -> Carried:
+        """The run as it stands, for the next execution of its workflow: its input's `carried`. Nothing is under way.
+
+        Raises RuntimeError while a call is.
+        """
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        return Carried(
+            bounds=self.bounds.carried(),
+            replies=self.replies,
+            roles=dict(self._roles),
+            log=list(self.state.log),
+            executions=list(self.state.runs),
+        )
 
     def report(self) -> RunReport[ResultT]:
         """The report as it stands: final once the run has ended, `running` before."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 from pydantic import BaseModel, Field, StringConstraints
 from temporalio import workflow
@@ -17,7 +17,7 @@ from workflows.caps import Caps
 from workflows.child_runs import ChildRuns, farewell
 from workflows.conclusion import Concluded, Conclusion
 from workflows.contracts import MODEL_NAME, Reply, RunReport
-from workflows.failures import FAILURES
+from workflows.failures import FAILURES, FailureKind
 from workflows.pieces import MOST_REPLANS, Pieces, Terms
 from workflows.planning import InvalidPlan, Planning
 from workflows.plans import COUNTS, Complexity, Criticality, Plan, Subtask
@@ -32,6 +32,15 @@ Model = Annotated[str, StringConstraints(pattern=MODEL_NAME)]
 
 SUMMARY_LIMIT = 80
 """Characters of a subtask's objective in the UI's one-line summary of its run."""
+
+
+class Progress(BaseModel):
+    """How far a run has come whose workflow continues as new."""
+
+    complexity: Complexity
+    agenda: Agenda
+    replans: int
+    bound: FailureKind | None
 
 
 class Input(RunInput):
@@ -60,11 +69,17 @@ class Input(RunInput):
         json_schema_extra={"internal": True},
     )
 
+    progress: Progress | None = Field(
+        default=None,
+        description="In a workflow that continues: how far it has come.",
+        json_schema_extra={"internal": True},
+    )
+
     def below(self, subtask: Subtask, handed_down: HandedDown, places: int) -> Input:
         """The input of a run that does a subtask of this one. Its bounds are its grant."""
         all_of_it = "all" if Policy.parse(self.require).kind == "quorum" else self.require
         changes = {"task": subtask.objective, "handed_down": handed_down, "parallel": places, "require": all_of_it}
-        return self.model_copy(update=changes)
+        return self.model_copy(update={**changes, "carried": None, "progress": None})
 
 
 class Row(BaseModel):
@@ -133,7 +148,7 @@ class DecomposeDelegateSynthesize:
         )
         self.brief = Brief(task=input.task, handed_down=input.handed_down)
         self.policy = Policy.parse(input.require)
-        self.agenda = Agenda()
+        self.agenda = input.progress.agenda if input.progress else Agenda()
         self.planning = Planning(self.bookkeeping, self.brief, self.agenda, input.max_subtasks)
         self.children = ChildRuns(self.bookkeeping, Result)
         terms = Terms(self.policy, input.early_stop, input.parallel, input.max_replans)
@@ -142,6 +157,10 @@ class DecomposeDelegateSynthesize:
             self.bookkeeping, self.brief, self.agenda, self.planning, self.conclusion, terms, self.descend
         )
         self.complexity: Complexity = "simple"
+        if input.progress is not None:
+            self.complexity = input.progress.complexity
+            self.pieces.replans, self.pieces.bound = input.progress.replans, input.progress.bound
+            self.conclusion.resume(self.agenda)
 
     @workflow.run
     async def run(self, input: Input) -> RunReport[Result]:
@@ -154,22 +173,33 @@ class DecomposeDelegateSynthesize:
 
     async def story(self, input: Input) -> Outcome[Result]:
         run = self.bookkeeping
-        run.at("dividing the task")
+        if input.progress is None:
+            run.at("dividing the task")
+            try:
+                proposal = await self.planning.propose()
+            except InvalidPlan as reasons:
+                return Outcome("invalid_plan", False, None, f"the plan cannot be carried out: {reasons}")
+            self.complexity = proposal.plan.complexity
+            self.planning.take_on(proposal, DECOMPOSER.role)
+            if self.complexity != "simple":
+                self.conclusion.keep_room(proposal.checked.subtasks)
         try:
-            proposal = await self.planning.propose()
-        except InvalidPlan as reasons:
-            return Outcome("invalid_plan", False, None, f"the plan cannot be carried out: {reasons}")
-        self.complexity = proposal.plan.complexity
-        self.planning.take_on(proposal, DECOMPOSER.role)
-        if self.complexity != "simple":
-            self.conclusion.keep_room(proposal.checked.subtasks)
-        try:
-            await self.pieces.done()
+            if not await self.pieces.done():
+                await self.continue_as_new()
         except asyncio.CancelledError:
             run.keep(self.as_it_is())
             raise
         run.keep(self.as_it_is())
         return await self.conclude()
+
+    async def continue_as_new(self) -> NoReturn:
+        """The same run in a new execution of its workflow, because its history has become long."""
+        self.conclusion.give_room_back()
+        progress = Progress(
+            complexity=self.complexity, agenda=self.agenda, replans=self.pieces.replans, bound=self.pieces.bound
+        )
+        carried = await self.bookkeeping.carry()
+        workflow.continue_as_new(self.input.model_copy(update={"progress": progress, "carried": carried}))
 
     async def descend(
         self, subtask: Subtask, handed_down: HandedDown, share: Caps, places: int, ends: datetime | None
