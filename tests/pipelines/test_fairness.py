@@ -28,7 +28,7 @@ async def narrow(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rig]
 
 
 async def start(narrow: Rig, name: str, **input: Any) -> WorkflowHandle[Any, Any]:
-    """A run as the starter starts it, its first call scheduled."""
+    """A run, as the starter starts it."""
     given = Input(task="Write a haiku.", **input)
     run = await narrow.client.start_workflow(
         PlanGenerateEvaluate.run,
@@ -37,10 +37,15 @@ async def start(narrow: Rig, name: str, **input: Any) -> WorkflowHandle[Any, Any
         task_queue=WORKFLOW_QUEUE,
         priority=given.place_in_line(),
     )
-    async with asyncio.timeout(30):
-        while not (await run.describe()).raw_description.pending_activities:  # noqa: ASYNC110 - no event for us
-            await asyncio.sleep(0.02)
     return run
+
+
+async def in_line(*runs: WorkflowHandle[Any, Any]) -> None:
+    """Wait until the first call of each waits for a slot."""
+    async with asyncio.timeout(30):
+        for run in runs:
+            while not (await run.describe()).raw_description.pending_activities:  # noqa: ASYNC110 - no event for us
+                await asyncio.sleep(0.02)
 
 
 async def plugged(narrow: Rig) -> WorkflowHandle[Any, Any]:
@@ -84,7 +89,9 @@ async def test_a_tenant_with_much_does_not_hold_up_one_with_little(fresh: Rig) -
     """Ten runs of one tenant wait for the slot, then two of another come: they take turns."""
     plug = await plugged(fresh)
     many = [await start(fresh, "many", tenant="many") for _ in range(10)]
+    await in_line(*many)
     few = [await start(fresh, "few", tenant="few") for _ in range(2)]
+    await in_line(*few)
     await plug.cancel()
     order = await planned(fresh, [*many, *few])
     assert len(order) == 12
@@ -95,7 +102,9 @@ async def test_a_priority_goes_first(fresh: Rig) -> None:
     """The last to come is the first to be served, if it was said to be more urgent."""
     plug = await plugged(fresh)
     later = [await start(fresh, "later", priority=5) for _ in range(4)]
+    await in_line(*later)
     first = await start(fresh, "first", priority=1)
+    await in_line(first)
     await plug.cancel()
     order = await planned(fresh, [*later, first])
     assert order.index("first") <= 1, order
