@@ -20,7 +20,7 @@ TIERS: dict[Tier, str] = {
 
 LANES: dict[str, str] = {model: f"{SUBAGENT_QUEUE}-{tier}" for tier, model in TIERS.items()}
 """The queue of calls, with slots of its own, that each tier's model has: calls of one that hangs take no slot another
-could use (docs/decisions/013). All other models share SUBAGENT_QUEUE, so that any model has a queue that is served."""
+could use (docs/decisions/010). All other models share SUBAGENT_QUEUE, so that any model has a queue that is served."""
 SUBAGENT_QUEUES = (SUBAGENT_QUEUE, *LANES.values())
 """Every queue of calls; each worker serves all of them."""
 
