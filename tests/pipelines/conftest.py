@@ -14,7 +14,7 @@ from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import ApplicationError
 
 import worker
-from benchmarks.rig import rig
+from benchmarks.rig import Rig, rig
 from hosting.home import Home
 from simulator import Entry, ServerOptions, Simulator
 from workflows.contracts import WORKFLOW_QUEUE, RunReport
@@ -72,7 +72,7 @@ async def report_of(handle: WorkflowHandle[Any, RunReport[Result]]) -> RunReport
 
 
 @pytest.fixture(scope="session")
-async def bench(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bench]:
+async def bench(tmp_path_factory: pytest.TempPathFactory, standing: list[Rig]) -> AsyncIterator[Bench]:
     """One server, one stand-in, one worker for the whole session."""
     # Tests of every failure share this worker, so its circuit must not open: it has tests of its own.
     settings = worker.Settings(
@@ -80,7 +80,22 @@ async def bench(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bench
     )
     home, seen = tmp_path_factory.mktemp("home"), ServerOptions(journal_texts=True)
     async with rig(home, "tests", settings=settings, simulated=seen, silence=SILENCE) as here:
+        standing.append(here)
         yield Bench(here.client, here.simulator, here.home)
+
+
+@pytest.fixture(scope="session")
+def standing() -> list[Rig]:
+    """The rig of the session, once a test has asked for it."""
+    return []
+
+
+@pytest.fixture(autouse=True)
+async def forgotten(standing: list[Rig]) -> None:
+    """What its circuits know of the test before: a 429 there made the next failure, here, one of a probe."""
+    for crew in (crew for here in standing for crew in here.crews):
+        for key in await crew.gate.keys():
+            await crew.gate.reset(key)
 
 
 @pytest.fixture
