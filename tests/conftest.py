@@ -1,4 +1,8 @@
-"""How the tests are run: in several processes if they are all run, and in each of them started without waste."""
+"""How the tests are run: in several processes if they are all run, and in each of them started without waste.
+
+A test must be called the same in each process, so nothing random and no order of a set belongs in its parameters. It
+shares the machine with three others: what it times must be waiting, not computing, and its ports are quiet_ports'.
+"""
 
 from __future__ import annotations
 
