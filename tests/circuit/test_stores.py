@@ -191,7 +191,7 @@ async def test_a_hung_store_costs_a_call_its_timeout_and_no_more(mortal: ValkeyS
 
 async def test_a_locked_file_costs_a_call_its_timeout_and_no_more(tmp_path: Path) -> None:
     """Someone holds the file in a transaction of their own."""
-    store = SqliteStore(str(tmp_path / "a.db"), timedelta(milliseconds=50))
+    store = SqliteStore(str(tmp_path / "a.db"), timedelta(seconds=0.5))
     assert await store.swap("a", "one", None, 60)
     greedy = sqlite3.connect(tmp_path / "a.db", isolation_level=None)
     greedy.execute("BEGIN IMMEDIATE")
