@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -11,10 +12,11 @@ import pytest
 from pydantic import BaseModel
 from structlog.testing import capture_logs
 from temporalio import workflow
-from temporalio.client import WorkflowHandle
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
+from temporalio.exceptions import ApplicationError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from activities.vault.converter import LARGEST_INLINE
+from activities.vault.converter import LARGEST_INLINE, data_converter
 from activities.vault.references import payloads
 from tests.pipelines.conftest import Bench, draft, evaluation, plan, report_of
 from workflows.contracts import RunReport
@@ -28,6 +30,7 @@ QUEUE = "many-answers"
 
 class Question(BaseModel):
     number: int
+    about: str
 
 
 class Page(BaseModel):
@@ -47,6 +50,7 @@ WRITER = Subagent(
 
 class Book(RunInput):
     pages: int
+    about: str = ""
 
 
 class Length(RunResult):
@@ -70,7 +74,7 @@ class ManyAnswers:
         for first in range(0, input.pages, 50):
             some = range(first, min(first + 50, input.pages))
             replies = await asyncio.gather(
-                *(delegate(self.bookkeeping, WRITER, Question(number=number)) for number in some)
+                *(delegate(self.bookkeeping, WRITER, Question(number=number, about=input.about)) for number in some)
             )
             written += sum(len(require(reply).text) for reply in replies)
         return Outcome("satisfied", True, Length(characters=written))
@@ -150,6 +154,25 @@ async def test_a_paid_answer_waits_for_its_place(bench: Bench, book: Publisher) 
     assert report.result == Length(characters=50_000)
     assert len(bench.requests(handle.id)) == 1
     assert report.agents[0].attempts == 1
+
+
+@pytest.mark.usefixtures("two_attempts")
+async def test_a_value_on_another_machine_is_an_error_that_says_so(bench: Bench, tmp_path: Path) -> None:
+    """A worker that does not reach it calls nobody; the run fails with what to do, and not as a defect of ours."""
+    elsewhere = data_converter({"BREAKWATER_BLOB_THRESHOLD": "1024"}, tmp_path, one_machine=True)
+    config = bench.client.config()
+    config["data_converter"] = elsewhere
+    client, id = Client(**config), f"test-{uuid4().hex[:12]}"
+    async with Worker(client, task_queue=QUEUE, workflows=[ManyAnswers], workflow_runner=UnsandboxedWorkflowRunner()):
+        handle = await client.start_workflow(ManyAnswers.run, Book(pages=1, about="x" * 2_000), id=id, task_queue=QUEUE)
+        with pytest.raises(WorkflowFailureError) as failed:
+            await handle.result()
+    assert isinstance(failed.value.cause, ApplicationError)
+    report = RunReport[Length].model_validate(failed.value.cause.details[0])
+    assert report.agents[0].error_kind == "unreadable"
+    assert "is not in" in str(report.message)
+    assert "BREAKWATER_BLOBS" in str(report.message)
+    assert not bench.requests(id)
 
 
 async def test_300_answers_of_20_kb_are_a_small_history(bench: Bench, book: Publisher) -> None:
