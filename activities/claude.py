@@ -195,8 +195,8 @@ def _check_size(call: SubagentCall) -> None:
     if sum(map(len, texts)) * 6 > LARGEST_REQUEST:
         size = len(json.dumps(texts, ensure_ascii=False).encode())
         if size > LARGEST_REQUEST:
-            limit = f"the API takes {LARGEST_REQUEST // 2**20} at once"
-            raise RequestTooLarge(f"the request is {size / 2**20:.1f} MiB and {limit}; nothing was sent")
+            limit = f"the API takes {LARGEST_REQUEST:,} at once"
+            raise RequestTooLarge(f"the request is {size:,} bytes and {limit}; nothing was sent")
 
 
 def _authenticates(client: anthropic.AsyncAnthropic) -> bool:

@@ -26,7 +26,7 @@ async def test_a_request_over_32_mib_is_never_sent(letter: str) -> None:
         max_tokens=100,
     )
     async with Simulator(ServerOptions()) as simulator, claude(timedelta(seconds=60), simulator.url) as model:
-        with pytest.raises(RequestTooLarge, match=r"is 32\.0 MiB and the API takes 32 at once") as caught:
+        with pytest.raises(RequestTooLarge, match=r"is 33,55\d,\d{3} bytes and the API takes 33,554,432") as caught:
             await model.ask(call, {}, Meter())
         assert not simulator.journal.entries()
     assert describe(caught.value, attempt=1, meter=Meter(), billed=Usage()).kind == "request"
