@@ -16,6 +16,8 @@ from typing import Any
 UNSAID = "not logged while values are encrypted: see `starter.py show`"
 WORDS = ("why", "error", "message")
 """Fields of our own events that carry an error's message."""
+OWN_WORDS = ("vault.", "model.", "worker.", "circuit.", "journal.lost")
+"""Events whose words we have written ourselves, about places and settings; a call's are whatever an API answers."""
 OURS = ("hosting",)
 """Loggers of the standard library whose words are all ours; anybody else's may hold an argument or an exception."""
 
@@ -26,7 +28,7 @@ def discreet(_logger: Any, _method: str, event: Event) -> Event:
     """A processor, while the event still has its record."""
     record = event.get("_record")
     if event.get("_from_structlog"):
-        if not str(event["event"]).startswith("vault."):  # what the vault says is never about what a value says
+        if not str(event["event"]).startswith(OWN_WORDS):
             event.update({name: UNSAID for name in WORDS if name in event})
     elif isinstance(record, logging.LogRecord) and not record.name.startswith(OURS):
         event["event"] = f"{record.name} {record.funcName}:{record.lineno}"

@@ -28,6 +28,8 @@ except ValueError:
     more = {{"more": "quoted-words"}}
     logging.getLogger("temporalio.activity").warning("said %s", "quoted-words", exc_info=True, extra=more)
 structlog.get_logger("call").warning("call.failed", kind="request", why="quoted-words")
+structlog.get_logger("call").warning("journal.not_kept", why="quoted-words")
+structlog.get_logger("worker").warning("model.simulated", why="no credential is set")
 structlog.get_logger("vault").warning("vault.waits", why="the disk is full")
 logging.getLogger("hosting.process").warning("temporal.died pid=%s", 17)
 """
@@ -52,9 +54,16 @@ def test_a_crash_never_shows_the_values_of_variables(discreetly: bool) -> None:
 
 def test_words_of_others_are_only_logged_without_encryption() -> None:
     """An error's message may quote a prompt; what happened, where and of which kind is always there."""
-    assert logged(False).count("quoted-words") == 5
+    assert logged(False).count("quoted-words") == 6
     said = logged(True)
     assert "quoted-words" not in said
     assert "inner-words" not in said
-    for fact in ("run=run-1", "kind=request", "the disk is full", "temporal.died pid=17", "temporalio.activity"):
+    for fact in (
+        "run=run-1",
+        "kind=request",
+        "the disk is full",
+        "no credential",
+        "temporal.died pid=17",
+        "temporalio.activity",
+    ):
         assert fact in said
