@@ -89,6 +89,7 @@ from workflows.pipelines import NotAPipeline, discover
 PURE_MODULES = (
     "workflows.agenda",
     "workflows.answers",
+    "workflows.approvals",
     "workflows.assembly",
     "workflows.bounds",
     "workflows.briefs",

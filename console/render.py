@@ -161,7 +161,7 @@ def table(view: RunView, now: datetime) -> RenderableType:
 
 def waits(waiting: Waiting) -> str:
     """What a person has to do for a run to go on, in one line."""
-    return f"the run waits for you: {waiting.why}; type: {waiting.todo}"
+    return f"the run waits: {waiting.why}; type: {waiting.todo}"
 
 
 def _cells(call: CallView, now: datetime) -> tuple[str, ...]:

@@ -250,6 +250,15 @@ ResultT = TypeVar("ResultT")
 RunStatus = Literal["running", "finished", "failed", "cancelled"]
 
 
+class Decision(Frozen):
+    """What a person said to a proposal of the run."""
+
+    what: str
+    outcome: Literal["approved", "amended", "rejected"]
+    reason: str | None = None
+    at: datetime
+
+
 class RunReport(BaseModel, Generic[ResultT]):
     """How a run ended: computed by code, never by a model."""
 
@@ -276,3 +285,4 @@ class RunReport(BaseModel, Generic[ResultT]):
     """Agents that were asked for and not started, because a bound was reached."""
     warnings: list[str] = []
     """The bounds of which four fifths or more were used."""
+    decisions: list[Decision] = []

@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError, is_cancelled_exception
 
+from workflows.approvals import Approvals, Rejected
 from workflows.bounds import Bounds
 from workflows.carried import Carried
 from workflows.contracts import Reply, RunReport, RunStatus
@@ -27,11 +28,12 @@ from workflows.ledger import BoundExceeded, Ledger
 from workflows.live_state import LiveState
 from workflows.measures import count_reply
 from workflows.models import TIERS, Tier
-from workflows.signs import Signs, lasting
+from workflows.signs import Signs, Waiting, lasting
 from workflows.state import Slot
 
 ResultT = TypeVar("ResultT", bound="RunResult")
 AnswerT = TypeVar("AnswerT")
+ModelT = TypeVar("ModelT", bound=BaseModel)
 
 BOUNDS: frozenset[FailureKind] = frozenset({"budget_exceeded", "deadline"})
 """Endings the run's owner chose beforehand: the run finished, incomplete; it did not fail."""
@@ -103,6 +105,7 @@ class Run(Generic[ResultT]):
         self.pipeline = info.workflow_type
         self.signs = Signs()
         self.bounds = Bounds(input, self._changed)
+        self.approvals = Approvals(self.bounds, self._changed)
         self.waits_for_circuit = input.on_open_circuit == "wait"
         before = input.carried
         self.state = LiveState(
@@ -168,9 +171,23 @@ class Run(Generic[ResultT]):
         """Say in words where the run stands; shown in the Temporal UI's current details and by `show`."""
         self._stage = stage
         page = details(
-            stage, self.replies, self.ledger.cost_usd, self._waiting, self.bounds.waiting, self.bounds.warnings
+            stage,
+            self.replies,
+            self.ledger.cost_usd,
+            circuits=self._waiting,
+            waiting=self._waiting_for_a_person,
+            proposal=self.approvals.proposal,
+            warnings=self.bounds.warnings,
         )
         workflow.set_current_details(page)
+
+    async def approval(self, name: str, proposal: ModelT, check: Callable[[ModelT], None] | None = None) -> ModelT:
+        """Wait until a person has approved the proposal, and return it, perhaps amended.
+
+        `check` raises ValueError for an amended one that fits the model and yet will not do. A rejection ends the run
+        as `rejected`, a deadline that comes first as `deadline`.
+        """
+        return await self.approvals.ask(name, proposal, check)
 
     def keep(self, result: ResultT | None) -> None:
         """The best result so far: what the report shows if the run is stopped before its end."""
@@ -198,6 +215,8 @@ class Run(Generic[ResultT]):
                 ) from failed
         except BoundExceeded as bound:
             outcome = Outcome(kind_of(bound), False, self._kept, f"{bound}; {FAILURES[kind_of(bound)].advice}")
+        except Rejected as rejected:
+            outcome = Outcome("rejected", False, self._kept, str(rejected))
         except (asyncio.CancelledError, Exception) as error:
             if is_cancelled_exception(error):
                 message = "cancelled; what was finished by then is kept"
@@ -228,10 +247,14 @@ class Run(Generic[ResultT]):
         self.at(self._stage)
         self.signs.circuit(bool(self._waiting))
 
+    @property
+    def _waiting_for_a_person(self) -> Waiting | None:
+        return self.approvals.waiting or self.bounds.waiting
+
     def _changed(self) -> None:
         """Show what the run waits for and what it warns of."""
         self.at(self._stage)
-        self.signs.waiting(self.bounds.waiting)
+        self.signs.waiting(self._waiting_for_a_person)
         self.signs.warned(self.bounds.warnings)
 
     # --- how it is put --------------------------------------------------------------------------------------------
@@ -264,4 +287,5 @@ class Run(Generic[ResultT]):
             agents_started=self.ledger.agents,
             not_started=[reply.agent for reply in self.replies if reply.error_kind in BOUNDS and not reply.attempts],
             warnings=self.bounds.warnings,
+            decisions=self.approvals.decisions,
         )

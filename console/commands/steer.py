@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
+import click
 from temporalio.client import WorkflowExecutionStatus, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
@@ -14,6 +17,7 @@ from console.errors import Exit, Stop
 from console.render import Progress, notes, progress
 from console.runs import Handle, find
 from console.session import session
+from workflows.approvals import AMEND_UPDATE, APPROVE_UPDATE, REJECT_UPDATE, WAITING_QUERY, Proposal
 from workflows.bounds import RAISE_UPDATE
 from workflows.caps import BudgetRaise
 
@@ -38,15 +42,55 @@ async def raise_budget(id: str, usd: float | None, tokens: int | None, agents: i
     return await _steer(id, send)
 
 
-async def _steer(id: str, send: Any) -> Exit:
-    """Have a worker, find the run, send it what is to be sent, and say how to go on."""
+async def show_proposal(id: str) -> Exit:
+    """Print what the run wants approved, and nothing else, to standard output."""
+
+    async def look(handle: Handle, shown: Progress) -> None:
+        async with asyncio.timeout(PATIENCE.total_seconds()):
+            said = await handle.query(WAITING_QUERY)
+        if said is None:
+            raise Stop(f"nothing in {id} waits for approval; `starter.py show {id}` shows where it stands", Exit.USAGE)
+        click.echo(json.dumps(Proposal.model_validate(said).value, indent=2, ensure_ascii=False))
+
+    return await _steer(id, look, f"`starter.py approve {id}`, or change it and `starter.py amend {id} @FILE`")
+
+
+async def approve(id: str) -> Exit:
+    """Let the run go on with what it proposes."""
+
+    async def send(handle: Handle, shown: Progress) -> None:
+        shown.say(f"approved the {await _update(handle, APPROVE_UPDATE)} of {id}")
+
+    return await _steer(id, send)
+
+
+async def reject(id: str, reason: str) -> Exit:
+    """End the run, with a reason."""
+
+    async def send(handle: Handle, shown: Progress) -> None:
+        shown.say(f"rejected the {await _update(handle, REJECT_UPDATE, reason)} of {id}")
+
+    return await _steer(id, send, f"`starter.py result {id}` shows how it ended")
+
+
+async def amend(id: str, value: Any) -> Exit:
+    """Let the run go on with something else than it proposes."""
+
+    async def send(handle: Handle, shown: Progress) -> None:
+        shown.say(f"amended the {await _update(handle, AMEND_UPDATE, value)} of {id}")
+
+    return await _steer(id, send)
+
+
+async def _steer(id: str, send: Callable[[Handle, Progress], Awaitable[None]], then: str | None = None) -> Exit:
+    """Have a worker, find the run, send it what is to be sent, and say what to do `then`."""
     with progress(notes()) as shown:
         async with session(shown.say, worker=True) as here:
             handle, description = await find(here.client, id)
             if description.status != WorkflowExecutionStatus.RUNNING:
                 raise Stop(f"{id} has ended already; `starter.py result {id}` shows how", Exit.USAGE)
             await send(handle, shown)
-            shown.say(f"`starter.py watch {id}` shows how it goes on")
+            shown.say(then or f"`starter.py watch {id}` shows how it goes on")
     return Exit.PASSED
 
 

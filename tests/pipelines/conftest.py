@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -15,6 +15,7 @@ from temporalio.exceptions import ApplicationError
 
 import worker
 from benchmarks.rig import Rig, rig
+from console.view import RunView, with_event
 from hosting.home import Home
 from simulator import Entry, ServerOptions, Simulator
 from workflows.contracts import WORKFLOW_QUEUE, RunReport
@@ -69,6 +70,16 @@ async def report_of(handle: WorkflowHandle[Any, RunReport[Result]]) -> RunReport
             raise
         report = RunReport[Result].model_validate(error.cause.details[0])
         return report if report.stop_reason == error.cause.type else pytest.fail(f"{error.cause.type} != {report}")
+
+
+async def seen(handle: WorkflowHandle[Any, Any], what: Callable[[RunView], Any]) -> RunView:
+    """The run's view, as the CLI has it without a worker, as soon as `what` is there."""
+    view = RunView()
+    async for event in handle.fetch_history_events(wait_new_event=True):
+        view = await with_event(view, event, handle._client.data_converter)
+        if what(view):
+            return view
+    pytest.fail(f"the run ended without it: {view}")
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 from temporalio import workflow
@@ -53,6 +53,9 @@ class Input(RunInput):
     criteria: Criteria | None = Field(
         default=None, description="Your own criteria, a JSON list of {id, statement, how_to_verify, level}."
     )
+    approve: Literal["plan", "criteria"] | None = Field(
+        default=None, description="Wait for a person to approve the plan, its criteria first of all, before any work."
+    )
     max_revisions: int = Field(default=3, ge=0, le=10, description="How often the work may be revised.")
     planner_model: Model | None = Field(default=None, description="Model that plans.")
     generator_model: Model | None = Field(default=None, description="Model that does the work.")
@@ -62,6 +65,8 @@ class Input(RunInput):
     def _criteria_have_one_author(self) -> Self:
         if self.planner and self.criteria is not None:
             raise ValueError("criteria are set by the planner or by you: add --no-planner to use your own")
+        if not self.planner and self.approve is not None:
+            raise ValueError("without a planner there is nothing to approve: drop --approve or --no-planner")
         return self
 
 
@@ -131,6 +136,9 @@ class PlanGenerateEvaluate:
             return Plan(goal=input.task, constraints=[], assumptions=[], out_of_scope=[], criteria=criteria)
         self.bookkeeping.at("planning")
         plan = require(await delegate(self.bookkeeping, PLANNER, PlanRequest(task=input.task)))
+        if input.approve is not None:
+            self.bookkeeping.at(f"waiting for approval of the {input.approve}")
+            plan = await self.bookkeeping.approval(input.approve, plan)
         self.goal = plan.goal
         return plan
 
