@@ -210,7 +210,7 @@ async def test_a_quorum_is_enough_and_a_lost_one_is_not(bench: Bench) -> None:
     two = {"match": {"agent": "specialist-2"}, "fault": broken}
     enough, _ = await done(bench, [three, one], require="quorum:2")
     assert (enough.stop_reason, enough.passed) == ("satisfied", True)
-    lost, _ = await done(bench, [three, one, two], require="quorum:2")
+    lost, _ = await done(bench, [three, one, two], require="quorum:2", early_stop=False)
     assert (lost.stop_reason, lost.passed) == ("policy_not_met", False)
     assert "## Not covered" in result(lost).text()
     assert not result(lost).synthesized
