@@ -18,6 +18,9 @@ from workflows.run import Run, require
 from workflows.subagents.decomposer import DECOMPOSER, DecomposeRequest
 from workflows.subagents.specialist import SPECIALIST_ROLE
 
+PERSON = "a person"
+"""Who wrote a plan that was amended."""
+
 
 class InvalidPlan(Exception):
     """No plan came that can be carried out. `str()` names every reason against the last one."""
@@ -58,6 +61,20 @@ class Planning:
         if not checked.sound:
             raise InvalidPlan(checked)
         return Proposal(plan, checked)
+
+    async def approved(self, proposal: Proposal) -> tuple[Proposal, str]:
+        """The plan that a person lets the run go on with, and who wrote it. Raises Rejected, or BoundExceeded.
+
+        An amended plan is checked like any other before it is taken: nobody finds out later that it has a circle.
+        """
+        plan = await self._run.approval("plan", proposal.plan, self._refuse)
+        return self.accepted(plan), DECOMPOSER.role if plan == proposal.plan else PERSON
+
+    def _refuse(self, plan: Plan) -> None:
+        try:
+            self.accepted(plan)
+        except InvalidPlan as wrong:
+            raise ValueError(str(wrong)) from wrong
 
     def take_on(self, proposal: Proposal, author: str) -> None:
         """This is the plan now: in the state for all to see, and on the agenda."""

@@ -9,6 +9,7 @@ from temporalio.client import WorkflowFailureError, WorkflowHandle, WorkflowUpda
 from temporalio.exceptions import ApplicationError, CancelledError
 from temporalio.worker import Replayer
 
+from tests.pipelines import divided
 from tests.pipelines.conftest import Bench, Rules, evaluation, plan, report_of, seen
 from workflows.contracts import RunReport
 from workflows.pipelines.plan_generate_evaluate import Input, PlanGenerateEvaluate
@@ -135,3 +136,36 @@ def test_without_a_planner_there_is_nothing_to_approve() -> None:
     """Criteria that a person has given need no approval by a person."""
     with pytest.raises(ValueError, match="nothing to approve"):
         Input(task="t", planner=False, approve="criteria")
+
+
+# --- a divided task --------------------------------------------------------------------------------------------------
+
+
+async def test_a_divided_task_starts_nobody_before_its_plan_is_approved(bench: Bench) -> None:
+    """Only the decomposer is paid; a circle is refused, and an amended plan is carried out and says whose it is."""
+    handle = await divided.start(
+        bench, [divided.answers(divided.plan(divided.subtask("a"), divided.subtask("b")))], approve="plan"
+    )
+    await seen(handle, lambda view: view.waiting)
+    proposed = (await handle.query("waiting_for"))["value"]
+    first, second = proposed["subtasks"]
+    circle = [{**first, "depends_on": ["b"]}, {**second, "depends_on": ["a"]}]
+    said = await refusal(handle, "amend", {**proposed, "subtasks": circle})
+    assert said == "this cannot be the plan: these wait for one another in a circle: a, b"
+    assert {entry.agent for entry in bench.requests(handle.id)} == {"decomposer-1"}
+    await handle.execute_update("amend", {**proposed, "subtasks": [first, {**second, "id": "mine"}]})
+    ended = await divided.report(handle)
+    assert ended.passed
+    assert divided.states(ended) == {"a": "passed", "mine": "passed"}
+    events = await handle.query("events")
+    assert next(event["writer"] for event in events if event["key"] == "plan/1") == "a person"
+
+
+async def test_a_rejected_plan_of_a_divided_task_starts_nobody(bench: Bench) -> None:
+    """As for any other pipeline."""
+    handle = await divided.start(bench, [], approve="plan")
+    await seen(handle, lambda view: view.waiting)
+    await handle.execute_update("reject", "too much")
+    ended = await divided.report(handle)
+    assert (ended.status, ended.stop_reason) == ("finished", "rejected")
+    assert {entry.agent for entry in bench.requests(handle.id)} == {"decomposer-1"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, Literal, NoReturn
 
 from pydantic import BaseModel, Field, StringConstraints
 from temporalio import workflow
@@ -60,6 +60,9 @@ class Input(RunInput):
     max_replans: int = Field(
         default=MOST_REPLANS, ge=0, le=MOST_REPLANS, description="Later plans for what has failed."
     )
+    approve: Literal["plan"] | None = Field(
+        default=None, description="Wait for a person to approve the plan before any of it is carried out."
+    )
     decomposer_model: Model | None = Field(default=None, description="Model that divides the task.")
     specialist_model: Model | None = Field(default=None, description="Model of all specialists, whatever their tier.")
     synthesizer_model: Model | None = Field(default=None, description="Model that puts the results together.")
@@ -79,7 +82,7 @@ class Input(RunInput):
         """The input of a run that does a subtask of this one. Its bounds are its grant."""
         all_of_it = "all" if Policy.parse(self.require).kind == "quorum" else self.require
         changes = {"task": subtask.objective, "handed_down": handed_down, "parallel": places, "require": all_of_it}
-        return self.model_copy(update={**changes, "carried": None, "progress": None})
+        return self.model_copy(update={**changes, "carried": None, "progress": None, "approve": None})
 
 
 class Row(BaseModel):
@@ -175,12 +178,16 @@ class DecomposeDelegateSynthesize:
         run = self.bookkeeping
         if input.progress is None:
             run.at("dividing the task")
+            author = DECOMPOSER.role
             try:
                 proposal = await self.planning.propose()
+                if input.approve is not None:
+                    run.at("waiting for approval of the plan")
+                    proposal, author = await self.planning.approved(proposal)
             except InvalidPlan as reasons:
                 return Outcome("invalid_plan", False, None, f"the plan cannot be carried out: {reasons}")
             self.complexity = proposal.plan.complexity
-            self.planning.take_on(proposal, DECOMPOSER.role)
+            self.planning.take_on(proposal, author)
             if self.complexity != "simple":
                 self.conclusion.keep_room(proposal.checked.subtasks)
         try:
