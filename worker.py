@@ -32,6 +32,8 @@ Reads the environment once, here and nowhere else:
     WORKER_PATIENCE                seconds to wait for a configured Temporal server and its namespace (default 300)
     BREAKWATER_STAND_IN_URL        a stand-in that runs elsewhere, instead of one of our own (a fleet's, for example)
     WORKER_GRACE_PERIOD            seconds that calls under way may take to finish at SIGTERM (default 30)
+    BREAKWATER_DEPLOYMENT          with BREAKWATER_BUILD_ID, the version of this worker: runs stay with the version they
+                                   began on (default: none; see README, "Changing a pipeline that has runs in flight")
 
 SIGTERM or SIGINT drains: no new work is taken, calls under way finish within the grace period, the rest is retried
 elsewhere. Standard output is one line of JSON when the worker is ready; everything else goes to standard error.
@@ -47,6 +49,7 @@ import sys
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from pkgutil import iter_modules
 from typing import Literal
 
 import click
@@ -57,6 +60,7 @@ from temporalio.worker import PollerBehaviorAutoscaling, Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 from temporalio.workflow import SandboxImportNotificationPolicy
 
+import workflows
 from activities.circuit.activity import CircuitWaits
 from activities.circuit.gate import Gate
 from activities.circuit.state import Policy
@@ -81,51 +85,13 @@ from hosting.patience import Patience
 from hosting.stopping import asked_to_stop
 from hosting.telemetry import start_telemetry
 from hosting.tracing import tracing
+from hosting.versions import Version, take_up
 from workflows.contracts import CIRCUIT_QUEUE, HEARTBEAT_EVERY, SILENCE, STAND_IN_MARK, WORKFLOW_QUEUE
 from workflows.measures import BUCKETS
 from workflows.models import SUBAGENT_QUEUES
 from workflows.pipelines import NotAPipeline, discover
 
-PURE_MODULES = (
-    "workflows.agenda",
-    "workflows.answers",
-    "workflows.approvals",
-    "workflows.assembly",
-    "workflows.bounds",
-    "workflows.briefs",
-    "workflows.caps",
-    "workflows.carried",
-    "workflows.child_runs",
-    "workflows.conclusion",
-    "workflows.contracts",
-    "workflows.delegate",
-    "workflows.details",
-    "workflows.dispatch",
-    "workflows.domains",
-    "workflows.failures",
-    "workflows.inputs",
-    "workflows.ledger",
-    "workflows.live_state",
-    "workflows.measures",
-    "workflows.models",
-    "workflows.narratives",
-    "workflows.pieces",
-    "workflows.plan_checks",
-    "workflows.planning",
-    "workflows.plans",
-    "workflows.policies",
-    "workflows.precedence",
-    "workflows.prompts",
-    "workflows.review_tables",
-    "workflows.reviews",
-    "workflows.run",
-    "workflows.shares",
-    "workflows.signs",
-    "workflows.state",
-    "workflows.subagents",
-    "workflows.transactions",
-    "workflows.verdicts",
-)
+PURE_MODULES = tuple(f"workflows.{each.name}" for each in iter_modules(workflows.__path__) if each.name != "pipelines")
 """Loaded once and shared with the workflow sandbox: deterministic by rule, and checked to import nothing else."""
 
 MOST_WAITS = 10_000
@@ -152,6 +118,8 @@ class Settings(BaseModel):
     health_address: str | None = Field(
         default=None, pattern=r"^((127\.0\.0\.1|0\.0\.0\.0|localhost|\[::1?\])?:)?\d{1,5}$"
     )
+    breakwater_deployment: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$")
+    breakwater_build_id: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,99}$")
     breakwater_store: str | None = None
     journal_ttl: float = Field(default=86_400, ge=1, le=30 * 86_400)
     breaker_failure_threshold: int = Field(default=5, ge=1)
@@ -160,12 +128,23 @@ class Settings(BaseModel):
     breaker_window: int = Field(default=20, ge=1, le=1_000)
     breaker_on_store_loss: Literal["local", "deny"] = "local"
 
+    @property
+    def version(self) -> Version | None:
+        """The version of this process's workers; None: they have none."""
+        if self.breakwater_deployment is None or self.breakwater_build_id is None:
+            return None
+        return Version(self.breakwater_deployment, self.breakwater_build_id)
+
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> Settings:
         """The settings. Raises click.UsageError or StoreAddressInvalid, one line, naming the variable that is wrong."""
         given = {name: value for name in cls.model_fields if (value := environment.get(name.upper()))}
         if store := read_address(environment):
             given["breakwater_store"] = store
+        named = {"breakwater_deployment", "breakwater_build_id"}
+        if len(named & given.keys()) == 1:
+            (missing,) = (each.upper() for each in named - given.keys())
+            raise click.UsageError(f"a version has a deployment and a build id: set {missing} too, or neither")
         try:
             return cls.model_validate(given)
         except ValidationError as error:
@@ -204,20 +183,27 @@ def answers(settings: Settings, home: Home, seal: Seal | None = None) -> Journal
     return Journal(open_pages(place), timedelta(seconds=settings.journal_ttl), seal=seal, report=journal_event)
 
 
+def sandbox() -> SandboxedWorkflowRunner:
+    """Where workflow code runs: it shares PURE_MODULES with the rest, and may import nothing else from outside."""
+    return SandboxedWorkflowRunner(
+        restrictions=SandboxRestrictions.default.with_passthrough_modules(
+            *PURE_MODULES
+        ).with_import_notification_policy(SandboxImportNotificationPolicy.RAISE_ON_UNINTENTIONAL_PASSTHROUGH)
+    )
+
+
 def workers(client: Client, model: Claude, gate: Gate, journal: Journal, settings: Settings) -> list[Worker]:
     """The workers of this process: orchestrators on one queue, model calls and waits for a circuit on their own."""
     grace = timedelta(seconds=settings.worker_grace_period)
     pollers = PollerBehaviorAutoscaling(minimum=1, maximum=settings.max_pollers, initial=min(2, settings.max_pollers))
-    restrictions = SandboxRestrictions.default.with_passthrough_modules(*PURE_MODULES)
+    # All queues: the calls of a run belong to its version as well, whatever queue they are on.
+    version = settings.version.config if settings.version else None
     orchestrators = Worker(
         client,
         task_queue=WORKFLOW_QUEUE,
         workflows=[pipeline.workflow for pipeline in discover().values()],
-        workflow_runner=SandboxedWorkflowRunner(
-            restrictions=restrictions.with_import_notification_policy(
-                SandboxImportNotificationPolicy.RAISE_ON_UNINTENTIONAL_PASSTHROUGH
-            )
-        ),
+        workflow_runner=sandbox(),
+        deployment_config=version,
         max_cached_workflows=settings.max_cached_workflows,
         workflow_task_poller_behavior=pollers,
         sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
@@ -228,6 +214,7 @@ def workers(client: Client, model: Claude, gate: Gate, journal: Journal, setting
         Worker(
             client,
             task_queue=lane,
+            deployment_config=version,
             interceptors=[Keeper(client.data_converter)],
             activities=activities,
             max_concurrent_activities=settings.max_concurrent_subagents,
@@ -241,6 +228,7 @@ def workers(client: Client, model: Claude, gate: Gate, journal: Journal, setting
     waits = Worker(
         client,
         task_queue=CIRCUIT_QUEUE,
+        deployment_config=version,
         activities=[CircuitWaits(gate).await_circuit],
         max_concurrent_activities=MOST_WAITS,
         max_heartbeat_throttle_interval=HEARTBEAT_EVERY,
@@ -281,6 +269,8 @@ async def serve(settings: Settings, exit_with_stdin: bool) -> None:
         survey = await stack.enter_async_context(surveyed(gate))
         for each in workers(connection.client, model, gate, journal, settings):
             await stack.enter_async_context(each)
+        if settings.version and (line := await take_up(settings.version, connection, WORKFLOW_QUEUE)):
+            say(line)
         vitals.working(connection, (WORKFLOW_QUEUE, *SUBAGENT_QUEUES, CIRCUIT_QUEUE), survey.facts)
         if simulated:
             why = "no credential is set: answers come from the stand-in, not from Claude"

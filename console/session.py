@@ -19,8 +19,9 @@ from hosting.connection import Connection, connect, how_to_add, missing_search_a
 from hosting.errors import Unreachable
 from hosting.home import Home
 from hosting.tracing import tracing
+from hosting.versions import nobody_for_new_runs
 from hosting.worker_process import WorkerProcess, start_detached
-from workflows.contracts import STAND_IN_MARK, SUBAGENT_QUEUE
+from workflows.contracts import STAND_IN_MARK, SUBAGENT_QUEUE, WORKFLOW_QUEUE
 
 Say = Callable[[str], None]
 
@@ -81,6 +82,12 @@ class Session:
         own = None if at_work else await self._start()
         self._staffing = asyncio.create_task(self._staff(own))
         self._staffing.add_done_callback(self._staffing_ended)
+
+    async def say_if_nobody_gets_new_runs(self) -> None:
+        """Workers of a version that is not current would let a run wait without a word."""
+        here = self.connection.embedded
+        if line := await nobody_for_new_runs(self.client, WORKFLOW_QUEUE, on_this_machine=here):
+            self._say(line)
 
     async def lost(self, error: RPCError) -> None:
         """The server did not answer: wait a moment, or give up after PATIENCE. Raises Stop then."""
@@ -164,6 +171,7 @@ async def session(say: Say, *, keep_up: bool = False, worker: bool) -> AsyncIter
             try:
                 if worker:
                     await here.worker()
+                    await here.say_if_nobody_gets_new_runs()
                 yield here
             finally:
                 await here.close()
