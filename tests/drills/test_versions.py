@@ -133,7 +133,7 @@ async def test_runs_in_flight_end_on_the_code_they_began_on(stage: Rig, second: 
     await gate.force(circuit, "open", reason="a version is being deployed", by="a drill")
     async with AsyncExitStack() as stack:
         stack.push_async_callback(gate.close)
-        await stack.enter_async_context(worker_process(stage, tmp_path, **version))
+        await stack.enter_async_context(worker_process(stage, tmp_path, PROJECT, **version))
         old = await start(stage, IN_FLIGHT, "old")
         async with asyncio.timeout(SOON):
             await stage.simulator.journal.until(
