@@ -11,7 +11,7 @@ import gc
 import pytest
 
 PROCESSES = 4
-"""For two cores: a test waits for servers and processes more than it computes (measured: 2, 3, 4)."""
+"""For two cores: a test waits for servers and processes more than it computes."""
 
 # What is imported while tests are collected stays for good: looking through it for garbage again and again is a third
 # of the time that a process needs to begin.
