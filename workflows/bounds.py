@@ -49,7 +49,8 @@ class Bounds:
         elif input.deadline is not None:
             self.deadline = self.began + input.deadline
         self._warned = {(bound, self._cap_of(bound)) for bound in self.tight} if self.warnings else set()
-        self._pauses = input.on_budget == "pause" and input.grant is None
+        self.pauses = input.on_budget == "pause" and input.grant is None
+        """What does not fit waits for a person instead of being refused."""
         self._granted = input.grant is not None
         self._paused: dict[str, BoundExceeded] = {}
         self._raises = 0
@@ -149,7 +150,7 @@ class Bounds:
                 refused = error
             if not refused.for_good:
                 await self.until(lambda: self.ledger.changes != freed)  # noqa: B023 - awaited before the next turn
-            elif self._pauses and refused.bound in _OPTIONS:
+            elif self.pauses and refused.bound in _OPTIONS:
                 with lasting(lambda: self._pause(who, refused), lambda: self._resume(who)):  # noqa: B023
                     await self.until(lambda: self._raises != raised)  # noqa: B023
             else:

@@ -114,6 +114,8 @@ class Conclusion:
         """Put together what there is."""
         subtasks, missing = agenda.usable(), agenda.missing()
         if self._kept is None:
+            self.keep_room(subtasks)  # a bound may have been raised since it was tried first
+        if self._kept is None and not self._run.bounds.pauses:
             return Concluded(self.by_code(subtasks), [], unpaid=True)
         self.give_room_back()
         reply = await self._read([self._piece(each) for each in subtasks], missing)

@@ -14,6 +14,7 @@ from temporalio.client import WorkflowFailureError, WorkflowHandle, WorkflowUpda
 from temporalio.exceptions import ApplicationError, CancelledError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
+from tests.pipelines import divided
 from tests.pipelines.conftest import Bench, report_of, seen
 from tests.pipelines.fan_out import FanOut, Input, Result
 from workflows.caps import BudgetRaise, Caps, Grant
@@ -156,3 +157,19 @@ async def test_a_run_on_a_grant_returns_instead_of_pausing(bench: Bench) -> None
     assert "raise the budget of the run that started it" in await refusal(handle, agents=5)
     report = await report_of(handle)
     assert (report.stop_reason, report.agents_started, report.not_started) == ("budget_exceeded", 1, ["generator-1"])
+
+
+@pytest.mark.parametrize("enough", [20, 6])
+async def test_a_divided_task_waits_for_agents_and_is_put_together(bench: Bench, enough: int) -> None:
+    """Three agents are a decomposer and two specialists; with more the others are done, and there is a synthesis."""
+    five = divided.plan(*(divided.subtask(id) for id in "abcde"))
+    handle = await divided.start(bench, [divided.answers(five)], max_agents=3, on_budget="pause")
+    await seen(handle, lambda view: view.waiting)
+    await handle.execute_update("raise_budget", BudgetRaise(agents=enough))
+    if enough == 6:  # decomposer and specialists; the synthesizer is one too few
+        await seen(handle, lambda view: view.waiting and "synthesizer-1" in view.waiting.why)
+        await handle.execute_update("raise_budget", BudgetRaise(agents=7))
+    ended = await divided.report(handle)
+    assert (ended.stop_reason, ended.passed, ended.agents_started) == ("satisfied", True, 7)
+    assert set(divided.states(ended).values()) == {"passed"}
+    assert divided.result(ended).synthesized
