@@ -25,6 +25,7 @@ Reads the environment once, here and nowhere else:
     BREAKER_RECOVERY_TIMEOUT       seconds an open circuit waits before it probes (default 60)
     BREAKER_ON_STORE_LOSS          `local`: the same rules per process meanwhile; `deny`: no calls (default local)
     METRICS_ADDRESS                host:port where Prometheus metrics are served (default: not served)
+    LOG_FORMAT                     `text` for people, `json` for whoever collects logs (default text)
     HEALTH_ADDRESS                 [host:]port where /live and /ready answer, on loopback if no host is said (default:
                                    not served)
     OTEL_EXPORTER_OTLP_ENDPOINT    an OpenTelemetry collector for traces, and OpenTelemetry's other variables (default:
@@ -115,6 +116,7 @@ class Settings(BaseModel):
     worker_patience: float = Field(default=300, ge=0, le=86_400)
     breakwater_stand_in_url: str | None = Field(default=None, pattern=r"^https?://[^\s/]+/?$")
     metrics_address: str | None = Field(default=None, pattern=r"^(127\.0\.0\.1|0\.0\.0\.0|localhost|\[::1?\]):\d{1,5}$")
+    log_format: Literal["text", "json"] = "text"
     health_address: str | None = Field(
         default=None, pattern=r"^((127\.0\.0\.1|0\.0\.0\.0|localhost|\[::1?\])?:)?\d{1,5}$"
     )
@@ -288,7 +290,7 @@ async def serve(settings: Settings, exit_with_stdin: bool) -> None:
 @click.option("--exit-with-stdin", is_flag=True, help="Stop when standard input ends: for whoever starts a worker.")
 def main(exit_with_stdin: bool) -> None:
     """Run a Breakwater worker until SIGTERM or SIGINT."""
-    log_to_stderr(discreetly=bool(os.environ.get(ENCRYPTION_KEY)))
+    log_to_stderr(bool(os.environ.get(ENCRYPTION_KEY)), as_json=os.environ.get("LOG_FORMAT") == "json")
     try:
         settings = Settings.read(os.environ)
         start_telemetry(settings.metrics_address, BUCKETS)

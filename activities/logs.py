@@ -10,8 +10,10 @@ import structlog
 from activities.vault.discretion import discreet
 
 
-def log_to_stderr(discreetly: bool) -> None:
+def log_to_stderr(discreetly: bool, as_json: bool = False) -> None:
     """Ours and the libraries' logs in one form: time, level, a dotted fact, its fields; no words of others on request.
+
+    As text for people, or one JSON object a line for whoever collects logs.
 
     Never a traceback with the values of variables: a request's headers are among them, and keys are among those.
     """
@@ -20,9 +22,10 @@ def log_to_stderr(discreetly: bool) -> None:
         structlog.stdlib.ExtraAdder(),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    renderer = structlog.dev.ConsoleRenderer(
+    text = structlog.dev.ConsoleRenderer(
         colors=sys.stderr.isatty(), pad_event_to=0, exception_formatter=structlog.dev.plain_traceback
     )
+    lines = (structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str, ensure_ascii=False))
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -30,7 +33,7 @@ def log_to_stderr(discreetly: bool) -> None:
             processors=[
                 *([discreet] if discreetly else []),
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                renderer,
+                *(lines if as_json else [text]),
             ],
         )
     )

@@ -89,6 +89,7 @@ class SubagentCalls:
         """The request itself. What it returns was said to its end, and is paid."""
         started, clock = datetime.now(UTC), monotonic()
         await self._claude.ask(call, _headers(call), meter, ticket.answering)
+        _log(log.info, "call.answered", call, request_id=meter.request_id, model=meter.model, stop=meter.stop_reason)
         return CallOutcome(
             text=meter.whole_text(),
             stop_reason=meter.stop_reason or "",

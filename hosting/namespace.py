@@ -106,7 +106,7 @@ def main() -> int:
 
     from activities.logs import log_to_stderr
 
-    log_to_stderr(discreetly=False)
+    log_to_stderr(discreetly=False, as_json=os.environ.get("LOG_FORMAT") == "json")
     log = structlog.get_logger("namespace")
     try:
         asyncio.run(prepare(_server(), Patience(PATIENCE), lambda line: log.info("namespace", what=line)))

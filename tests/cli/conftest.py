@@ -26,6 +26,7 @@ CLEARED = (
     "BREAKER_",
     "METRICS_",
     "HEALTH_",
+    "LOG_FORMAT",
     "OTEL_",
     "MAX_",
     "SUBAGENT_",

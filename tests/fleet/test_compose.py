@@ -138,7 +138,7 @@ def test_every_variable_of_the_example_is_read_and_the_other_way_round() -> None
     of_sdks |= {"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_HEADERS"}
     of_the_vault = {BLOBS, THRESHOLD, ENCRYPTION_KEY}
     assert set(services()["worker"]["environment"]) <= of_workers | of_sdks | of_the_vault
-    fixed_here = {"METRICS_ADDRESS", "HEALTH_ADDRESS", *services()["worker"]["environment"]}
+    fixed_here = {"METRICS_ADDRESS", "HEALTH_ADDRESS", "LOG_FORMAT", *services()["worker"]["environment"]}
     assert of_workers <= fixed_here, of_workers - fixed_here
 
 
