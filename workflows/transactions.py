@@ -19,7 +19,7 @@ from pydantic_core import to_json
 Format = Literal["auto", "json", "text"]
 
 MOST_BYTES = 400_000
-"""Of a transaction as a call carries it: about half of a small context window, and well inside Temporal's 2 MiB."""
+"""Of a transaction as a call carries it: what 200,000 tokens of context hold, and well inside Temporal's 2 MiB."""
 MOST_BYTES_TOGETHER = 2_500_000
 """Of all calls of a review: they are scheduled in one message, and the server takes 4 MB."""
 

@@ -20,6 +20,7 @@ from hosting.home import Home
 from simulator import Entry, ServerOptions, Simulator
 from workflows.contracts import WORKFLOW_QUEUE, RunReport
 from workflows.pipelines.plan_generate_evaluate import Input, PlanGenerateEvaluate, Result
+from workflows.run import RunInput
 
 SILENCE = timedelta(seconds=3)
 """Short, so that a hung call is soon found out; longer than a busy machine keeps a good one waiting."""
@@ -36,16 +37,19 @@ class Bench:
     home: Home
 
     async def start(self, rules: Rules = (), **input: Any) -> WorkflowHandle[PlanGenerateEvaluate, RunReport[Result]]:
-        """Start a run; each rule applies to this run alone."""
+        """Start a run of plan-generate-evaluate; each rule applies to this run alone."""
+        asked = Input(**{"task": "Write a haiku about the sea.", **input})
+        return await self.begin(PlanGenerateEvaluate.run, asked, rules)
+
+    async def begin(self, pipeline: Any, input: RunInput, rules: Rules = ()) -> WorkflowHandle[Any, Any]:
+        """Start a run of any pipeline, by its run method; each rule applies to this run alone."""
         run = f"test-{uuid4().hex[:12]}"
         mine = [{**rule, "match": {**rule.get("match", {}), "run": run}} for rule in rules]
         self.simulator.rules(mine, append=True)
-        return await self.client.start_workflow(
-            PlanGenerateEvaluate.run,
-            Input(**{"task": "Write a haiku about the sea.", **input}),
-            id=run,
-            task_queue=WORKFLOW_QUEUE,
+        handle: WorkflowHandle[Any, Any] = await self.client.start_workflow(
+            pipeline, input, id=run, task_queue=WORKFLOW_QUEUE
         )
+        return handle
 
     async def run(self, rules: Rules = (), **input: Any) -> RunReport[Result]:
         """Start a run and return its report, however it ended."""

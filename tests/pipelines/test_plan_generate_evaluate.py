@@ -10,6 +10,9 @@ from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import CancelledError
 
 from tests.pipelines.conftest import Bench, Rules, draft, evaluation, plan, report_of
+from workflows.live_state import STATE_QUERY, StateQuestion
+from workflows.state import Entry
+from workflows.verdicts import Round
 
 
 def scripted(plan_: dict[str, Any], *rounds: tuple[str, dict[str, Any]]) -> list[dict[str, Any]]:
@@ -329,3 +332,14 @@ async def test_the_current_details_say_where_a_run_stands(bench: Bench) -> None:
     assert "finished: satisfied" in details
     assert "evaluator-1" in details
     assert "stand-in" in details
+
+
+async def test_the_state_shows_the_frozen_brief_and_every_round(bench: Bench) -> None:
+    """Who asks the run while or after it works sees what it was judged by, and each version with its verdict."""
+    rules = scripted(plan(C1="must"), ("first", evaluation(C1="fail")), ("second", evaluation(C1="pass")))
+    handle = await bench.start(rules)
+    await report_of(handle)
+    entries = await handle.query(STATE_QUERY, StateQuestion(), result_type=dict[str, Entry])
+    assert {key: entry.version for key, entry in entries.items()} == {"brief/frozen": 1, "round/1": 2, "round/2": 2}
+    last = Round.model_validate(entries["round/2"].value)
+    assert (last.deliverable, last.verdict) == ("second", "PASSED")

@@ -50,7 +50,6 @@ class Input(RunInput):
     )
     domains: Domains = Field(
         default=list(DEFAULT),
-        min_length=1,
         description="What to review for: names (AML,KYC,FATF) or JSON records {name, instructions, required, model}.",
         json_schema_extra={"names": True, "shown_default": "AML,KYC,FATF"},
     )
@@ -76,6 +75,8 @@ class Input(RunInput):
     @model_validator(mode="after")
     def _can_be_reviewed(self) -> Self:
         content = self.content()
+        if not self.domains:
+            raise ValueError("there is no domain to review for; name at least one, as --domains AML,KYC,FATF does")
         names = [domain.name.upper() for domain in self.all_domains]
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise ValueError(f"the domain {twice} is named twice; a domain is reviewed once")

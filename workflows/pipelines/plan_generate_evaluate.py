@@ -10,6 +10,7 @@ from temporalio import workflow
 from workflows.contracts import MODEL_NAME, RunReport
 from workflows.delegate import delegate
 from workflows.run import Outcome, Run, RunInput, RunResult, require, stop_reason_of
+from workflows.state import Slot
 from workflows.subagents.evaluator import EVALUATOR, EvaluateRequest
 from workflows.subagents.generator import GENERATOR, Finding, GenerateRequest
 from workflows.subagents.planner import PLANNER, Criteria, Criterion, Plan, PlanRequest
@@ -97,7 +98,7 @@ class PlanGenerateEvaluate:
 
     @workflow.init
     def __init__(self, input: Input) -> None:
-        self.bookkeeping = Run[Result](input)
+        self.bookkeeping = Run[Result](input, {"brief/frozen": Slot(Plan), "round/*": Slot(Round)})
         self.goal: str | None = None
         self.rounds: list[Round] = []
 
@@ -108,12 +109,14 @@ class PlanGenerateEvaluate:
     async def story(self, input: Input) -> Outcome[Result]:
         run = self.bookkeeping
         brief = await self.brief(input)
+        run.state.write("brief/frozen", brief, writer="planner" if input.planner else "user")
         for revision in range(input.max_revisions + 1):
             run.at(f"generating version {revision + 1}")
             draft = require(await delegate(run, GENERATOR, self.assignment(input, brief)))
             if stall := repeats(self.rounds, draft.content):
                 return self.stopped(stall, "the generator handed in a version it had handed in before")
             self.rounds.append(Round(revision=revision, deliverable=draft.content))
+            self.write(self.rounds[-1])
             run.keep(self.result())
 
             run.at(f"evaluating version {revision + 1}")
@@ -122,6 +125,7 @@ class PlanGenerateEvaluate:
             if reply.answer is None:
                 return self.stopped(stop_reason_of(reply), f"not judged: {reply.agent}: {reply.error_message}")
             self.rounds[-1] = self.rounds[-1].model_copy(update={"judged": assess(brief.criteria, reply.answer)})
+            self.write(self.rounds[-1])
             run.keep(self.result())
             if self.rounds[-1].verdict == "PASSED":
                 return Outcome("satisfied", True, self.result())
@@ -169,6 +173,10 @@ class PlanGenerateEvaluate:
             goal=self.goal,
             criteria=kept.judged,
         )
+
+    def write(self, round: Round) -> None:
+        """Show a round in the run's state: as a draft, then as it was judged."""
+        self.bookkeeping.state.write(f"round/{round.revision + 1}", round, writer="run")
 
     def stopped(self, stop_reason: str, message: str) -> Outcome[Result]:
         """A run that ends without satisfying its criteria; its best version is kept."""
