@@ -97,8 +97,7 @@ async def test_a_worker_killed_in_the_middle_re_pays_only_the_calls_in_flight(sh
     script(shell, *({"match": {"agent": agent, "nth": [1]}, "latency": HELD} for agent in held))
     running = await shell.start("run", REVIEW, CLEAN, "--id", "killed")
     assert running.stderr
-    for agent in held:
-        await until(lambda agent=agent: seen(shell, agent), f"{agent} to be asked")
+    await until(lambda: all(seen(shell, agent) for agent in held), "two reviewers to be asked")
     async with asyncio.timeout(30):
         while ((line := await running.stderr.readline()) and b"reviewer-aml-1" not in line) or b"answered" not in line:
             continue

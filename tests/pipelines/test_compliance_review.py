@@ -59,13 +59,14 @@ def statuses(result: Result) -> dict[str, str]:
 
 
 async def state(handle: Handle) -> dict[str, Entry]:
-    return await handle.query(STATE_QUERY, StateQuestion(), result_type=dict[str, Entry])
+    entries: dict[str, Entry] = await handle.query(STATE_QUERY, StateQuestion(), result_type=dict[str, Entry])
+    return entries
 
 
 async def put(handle: Handle, key: str, value: Any, writer: str, **more: Any) -> PutAnswer:
-    return await handle.execute_update(
-        PUT_UPDATE, Put(key=key, value=value, writer=writer, **more), result_type=PutAnswer
-    )
+    asked = Put(key=key, value=value, writer=writer, **more)
+    answer: PutAnswer = await handle.execute_update(PUT_UPDATE, asked, result_type=PutAnswer)
+    return answer
 
 
 async def test_a_clean_transaction_passes_with_a_row_for_each_domain(bench: Bench) -> None:
