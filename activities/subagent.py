@@ -10,8 +10,7 @@ whether to try again by Temporal, from the failure kind.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 
@@ -25,12 +24,11 @@ from activities.claude import Claude, Meter
 from activities.failures import CircuitOpenError, as_application_error, describe, is_unreachable
 from activities.journal.journal import Journal, Page
 from activities.measures import counted
+from activities.pulse import billed_before, given_up, heartbeats
 from workflows.contracts import (
     CALL_SUBAGENT,
-    HEARTBEAT_EVERY,
     CallFailure,
     CallOutcome,
-    CallProgress,
     SubagentCall,
     Usage,
 )
@@ -51,14 +49,17 @@ class SubagentCalls:
     @activity.defn(name=CALL_SUBAGENT)
     async def call_subagent(self, call: SubagentCall) -> CallOutcome:
         """Make one attempt. Raises ApplicationError with the failure kind as type and a CallFailure as detail."""
-        page, before = _page(call), _billed_before()
+        page, before = _page(call), billed_before()
         if (paid := await self._journal.look_up(page, activity.info().attempt)) is not None:
             return await self._found(call, paid, before)
         _check_reservation(call, before)
+        if await given_up(before):
+            _log(log.warning, "call.given_up", call)
+            raise as_application_error(_late(before))
         meter = Meter()
         ticket = await self._enter(call, before)
         try:
-            async with counted(call, meter), _heartbeats(meter, before, ticket):
+            async with counted(call, meter), heartbeats(meter, before, ticket):
                 outcome = await self._ask(call, meter, before, ticket)
                 await self._journal.keep(page, outcome)
             await ticket.succeeded()
@@ -155,6 +156,12 @@ def _check_reservation(call: SubagentCall, before: Usage) -> None:
         )
 
 
+def _late(before: Usage) -> CallFailure:
+    """Nobody hears this: the server has another attempt."""
+    words = "this attempt was given up before it began: its worker had been paused"
+    return CallFailure(kind="timeout", message=words, attempts=activity.info().attempt - 1, usage=before)
+
+
 def _cancelled(meter: Meter, before: Usage) -> CallFailure:
     """Somebody cancelled the call; what it had used by then is billed."""
     return CallFailure(
@@ -189,38 +196,3 @@ def _headers(call: SubagentCall) -> dict[str, str]:
         "x-breakwater-agent": call.agent,
         "x-breakwater-attempt": str(info.attempt),
     }
-
-
-def _billed_before() -> Usage:
-    """What earlier attempts of this activity were billed, from the heartbeat the last of them left."""
-    details = activity.info().heartbeat_details
-    return CallProgress.model_validate(details[0]).billed if details else Usage()
-
-
-@asynccontextmanager
-async def _heartbeats(meter: Meter, before: Usage, ticket: Ticket) -> AsyncIterator[None]:
-    """Heartbeat, to Temporal and to the circuit, while the body runs, from the same loop, so that a stuck process
-    falls silent; once more at its end, so that the next attempt knows what this one used."""
-
-    def beat() -> None:
-        activity.heartbeat(
-            CallProgress(
-                attempt=activity.info().attempt,
-                phase=meter.phase,
-                output_tokens=meter.usage.output_tokens,
-                billed=before + meter.usage,
-            )
-        )
-
-    async def pulse() -> None:
-        while True:
-            beat()
-            await ticket.renew()
-            await asyncio.sleep(HEARTBEAT_EVERY.total_seconds())
-
-    pulsing = asyncio.create_task(pulse())
-    try:
-        yield
-    finally:
-        pulsing.cancel()
-        beat()

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import cast
 
 import pytest
+from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import ActivityEnvironment
 
 from activities.circuit.gate import Gate
@@ -159,3 +163,38 @@ async def test_an_answer_whose_worker_is_told_to_stop_is_kept(office: Office) ->
     await office.desk.journal.close()
     assert (await office.attempt(2)).text == "words"
     assert office.speaker.asked == 1
+
+
+class Server:
+    """Temporal as an attempt asks it for itself: it knows the attempt, or has given it up."""
+
+    def __init__(self, knows: bool) -> None:
+        self.knows = knows
+        self.asked = 0
+
+    def get_async_activity_handle(self, *, task_token: bytes) -> Server:
+        return self
+
+    async def heartbeat(self, *details: object, rpc_timeout: timedelta) -> None:
+        """As the server answers."""
+        self.asked += 1
+        if not self.knows:
+            raise RPCError("invalid activityID or activity already timed out", RPCStatusCode.NOT_FOUND, b"")
+
+
+@pytest.mark.parametrize(
+    ("late", "knows", "asked", "calls"),
+    [(False, False, 0, 1), (True, True, 1, 1), (True, False, 1, 0)],
+    ids=["begun at once", "a clock is wrong", "given up"],
+)
+async def test_an_attempt_that_was_given_up_before_it_began_pays_nothing(
+    office: Office, late: bool, knows: bool, asked: int, calls: int
+) -> None:
+    """A worker that was paused finds calls it had been given meanwhile; others have them already."""
+    server = Server(knows)
+    environment = ActivityEnvironment(client=cast(Client, server))
+    begun = datetime.now(UTC) - timedelta(minutes=late)
+    environment.info = replace(environment.info, started_time=begun, heartbeat_timeout=timedelta(seconds=10))
+    with nullcontext() if calls else pytest.raises(ApplicationError, match="given up"):
+        await environment.run(office.calls.call_subagent, call())
+    assert (server.asked, office.speaker.asked) == (asked, calls)
