@@ -7,7 +7,7 @@ the run's deadline bounds it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -55,9 +55,9 @@ class _Pending:
 class Approvals:
     """The proposals of one run, one at a time, and what became of them."""
 
-    def __init__(self, bounds: Bounds, changed: Callable[[], None]) -> None:
-        """`changed` is called whenever there is something new to show."""
-        self.decisions: list[Decision] = []
+    def __init__(self, bounds: Bounds, changed: Callable[[], None], decided: Sequence[Decision] = ()) -> None:
+        """`changed` is called whenever there is something new to show; `decided` is what a run that continues had."""
+        self.decisions = list(decided)
         self._id = workflow.info().workflow_id
         self._bounds, self._changed = bounds, changed
         self._pending: _Pending | None = None

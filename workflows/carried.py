@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from workflows.caps import BoundsState
-from workflows.contracts import Reply
+from workflows.contracts import Decision, Reply
 from workflows.state import Event
 
 
@@ -22,3 +22,5 @@ class Carried(BaseModel):
     """Of the shared state, which is the fold of it."""
     executions: list[str]
     """Those it has lived in, oldest first."""
+    decisions: list[Decision] = []
+    """What people said to its proposals."""

@@ -105,9 +105,9 @@ class Run(Generic[ResultT]):
         self.pipeline = info.workflow_type
         self.signs = Signs()
         self.bounds = Bounds(input, self._changed)
-        self.approvals = Approvals(self.bounds, self._changed)
-        self.waits_for_circuit = input.on_open_circuit == "wait"
         before = input.carried
+        self.approvals = Approvals(self.bounds, self._changed, before.decisions if before else ())
+        self.waits_for_circuit = input.on_open_circuit == "wait"
         self.state = LiveState(
             slots or {},
             over=lambda: self._ended is not None,
@@ -236,6 +236,7 @@ class Run(Generic[ResultT]):
             roles=dict(self._roles),
             log=list(self.state.log),
             executions=list(self.state.runs),
+            decisions=self.approvals.decisions,
         )
 
     def report(self) -> RunReport[ResultT]:

@@ -15,7 +15,7 @@ from hosting.connection import converter_of
 from hosting.home import Home
 from hosting.temporal_server import server_settings, temporal_binary
 from simulator import ServerOptions
-from tests.pipelines.conftest import Bench
+from tests.pipelines.conftest import Bench, seen
 from tests.pipelines.divided import answers, new_id, plan, report, result, start, states, subtask
 from workflows.contracts import Usage
 
@@ -57,9 +57,13 @@ async def test_a_long_history_is_continued_and_nothing_is_lost_or_done_twice(imp
         max_agents=30,
         budget_usd=5,
         deadline=timedelta(minutes=5),
+        approve="plan",
     )
+    await seen(handle, lambda view: view.waiting)
+    await handle.execute_update("approve")
     ended = await report(handle)
     assert (ended.stop_reason, ended.passed) == ("satisfied", True)
+    assert [each.outcome for each in ended.decisions] == ["approved"]
     assert set(states(ended).values()) == {"passed"}
     names = [reply.agent for reply in ended.agents]
     assert len(set(names)) == len(names) == ended.agents_started == 1 + 12 + 4 + 1
