@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
+from console.remarks import remarks
 from console.render import SIMULATED, dollars, seconds, tokens
 from console.view import CallView, RunView
 from workflows.contracts import Reply, RunReport, Usage
@@ -96,6 +97,7 @@ def html(dossier: Dossier) -> str:
         url=dossier.url,
         audit=dossier.audit_sha256,
         simulated=SIMULATED if report.simulated else None,
+        remarks=remarks(report),
         written=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
     )
 

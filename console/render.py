@@ -17,6 +17,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from console.remarks import remarks
 from console.view import CallView, RunView
 from workflows.contracts import RunReport, Usage
 from workflows.signs import Waiting
@@ -151,7 +152,7 @@ def table(view: RunView, now: datetime) -> RenderableType:
         colour = _COLOURS.get(call.state, "")
         rows.add_row(agent, model, Text(state, style=colour), attempt, tokens, elapsed, Text(note, style="dim"))
     parts: list[RenderableType] = [rows]
-    parts += [Text(f"warning: {warning}", style="yellow") for warning in view.warnings]
+    parts += [Text(printable(f"warning: {warning}"), style="yellow") for warning in view.warnings]
     if view.waiting:
         parts.append(Text(waits(view.waiting), style="bold yellow"))
     if view.stuck:
@@ -161,7 +162,7 @@ def table(view: RunView, now: datetime) -> RenderableType:
 
 def waits(waiting: Waiting) -> str:
     """What a person has to do for a run to go on, in one line."""
-    return f"the run waits: {waiting.why}; type: {waiting.todo}"
+    return printable(f"the run waits: {waiting.why}; type: {waiting.todo}")
 
 
 def _cells(call: CallView, now: datetime) -> tuple[str, ...]:
@@ -204,9 +205,7 @@ def ending(report: RunReport[Any], elapsed: timedelta | None, rows: Iterable[tup
     parts.append(Text(" · ".join(facts), style=colour))
     if report.message:
         parts.append(Text(printable(report.message)))
-    if report.not_started:
-        parts.append(Text(f"not started: {', '.join(report.not_started)}", style="yellow"))
-    parts += [Text(f"warning: {warning}", style="yellow") for warning in report.warnings]
+    parts += [Text(printable(remark), style="yellow") for remark in remarks(report)]
     if report.simulated:
         parts.append(Text(SIMULATED, style="bold yellow"))
     return Group(*parts)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from console.errors import Exit, Stop
+from console.remarks import remarks
 from console.render import SIMULATED, dollars, printable, seconds, tokens
 from workflows.contracts import Reply, RunReport
 from workflows.run import RunResult
@@ -71,6 +72,7 @@ def facts(report: RunReport[Any], url: str | None, elapsed: timedelta | None) ->
         f"{len(report.agents)} calls, {tokens(report.usage):,} tokens, {dollars(report.cost_usd)}",
         *([f"took {seconds(elapsed)}"] if elapsed is not None else []),
         *([report.message] if report.message else []),
+        *remarks(report),
         *([f"history {url}"] if url else []),
         *([SIMULATED] if report.simulated else []),
     ]
