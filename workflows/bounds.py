@@ -2,7 +2,7 @@
 
 A call that does not fit waits while others are under way, for they may use less than they hold. What would not fit even
 then is refused; or, with `--on-budget pause`, waits for the update `raise_budget`, durably, for as long as the deadline
-allows. A run that lives on a grant never pauses: it returns what it has, and the run that granted decides.
+allows. A run that lives on a grant asks the run above it instead, so it is the root that waits.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from workflows.caps import Bound, BoundsState, BudgetRaise, Caps, Grant, Spent
 from workflows.inputs import RunInput
 from workflows.ledger import BoundExceeded, Ledger, NotRaised, Reservation
 from workflows.models import nano, usd
+from workflows.more import Above, Below
 from workflows.signs import Waiting, lasting
 
 T = TypeVar("T")
@@ -49,9 +50,13 @@ class Bounds:
         elif input.deadline is not None:
             self.deadline = self.began + input.deadline
         self._warned = {(bound, self._cap_of(bound)) for bound in self.tight} if self.warnings else set()
-        self.pauses = input.on_budget == "pause" and input.grant is None
-        """What does not fit waits for a person instead of being refused."""
+        self.pauses = input.on_budget == "pause" and (input.grant is None or info.parent is not None)
+        """What does not fit waits for a person, or for the run above, instead of being refused."""
         self._granted = input.grant is not None
+        self._above: Above | None = None
+        if self.pauses and input.grant is not None and info.parent is not None:
+            self._above = Above(info.parent.workflow_id, input.grant.number, self.until)
+        self._below = Below(self.ledger, self._fit)
         self._paused: dict[str, BoundExceeded] = {}
         self._raises = 0
         self._late = False
@@ -140,7 +145,8 @@ class Bounds:
             ledger=self.ledger.carried(), began=self.began, deadline=self.deadline, warnings=self.warnings
         )
 
-    async def _fit(self, who: str, ask: Callable[[], T]) -> T:
+    async def _fit(self, who: str, ask: Callable[[], T], gone: Callable[[], bool] = lambda: False) -> T:
+        """What `ask` returns, as soon as it does not refuse. `gone`: nobody wants it any more; then it does not."""
         while True:
             self._in_time()
             freed, raised = self.ledger.changes, self._raises
@@ -150,11 +156,15 @@ class Bounds:
                 refused = error
             if not refused.for_good:
                 await self.until(lambda: self.ledger.changes != freed)  # noqa: B023 - awaited before the next turn
-            elif self.pauses and refused.bound in _OPTIONS:
-                with lasting(lambda: self._pause(who, refused), lambda: self._resume(who)):  # noqa: B023
-                    await self.until(lambda: self._raises != raised)  # noqa: B023
-            else:
+            elif not self.pauses or refused.short is None:
                 raise refused
+            elif self._above is not None:
+                if (more := await self._above.more(who, refused.short)) is None:
+                    raise refused
+                self.ledger.raise_to(self.ledger.caps + more)
+            else:
+                with lasting(lambda: self._pause(who, refused), lambda: self._resume(who)):  # noqa: B023
+                    await self.until(lambda: self._raises != raised or gone())  # noqa: B023
 
     def _in_time(self) -> None:
         if self.deadline is not None and workflow.now() >= self.deadline:

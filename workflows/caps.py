@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import Field
 
 from workflows.contracts import Frozen, Usage
+from workflows.models import usd
 
 Bound = Literal["agents", "depth", "tokens", "usd", "price", "deadline"]
 
@@ -24,6 +25,15 @@ class Caps(Frozen):
     agents: int | None = Field(default=None, ge=0)
     depth: int | None = Field(default=None, ge=0)
     """Levels of child workflows below this run."""
+
+    def __add__(self, more: Caps) -> Caps:
+        """These caps, larger by `more` where there are any."""
+        larger = {
+            name: now + (getattr(more, name) or 0)
+            for name in ("nano_usd", "tokens", "agents")
+            if (now := getattr(self, name)) is not None
+        }
+        return self.model_copy(update=larger)
 
 
 class Grant(Frozen):
@@ -80,14 +90,41 @@ class BudgetRaise(Frozen):
 class BoundExceeded(Exception):
     """What was asked for does not fit what is left. Nothing was reserved."""
 
-    def __init__(self, bound: Bound, message: str, *, for_good: bool = True, enough: str = "") -> None:
+    def __init__(
+        self, bound: Bound, message: str, *, for_good: bool = True, enough: str = "", short: Caps | None = None
+    ) -> None:
         super().__init__(message)
         self.bound = bound
         self.for_good = for_good
         """It would not even fit if everything under way used nothing; else it is worth asking again later."""
         self.enough = enough
         """The smallest cap with which it would fit, in words."""
+        self.short = short
+        """How much larger this bound would have to be; None if no size would do."""
 
 
 class NotRaised(ValueError):
     """A cap cannot be raised like this; the message says why."""
+
+
+FIELDS: dict[Bound, str] = {"usd": "nano_usd", "tokens": "tokens", "agents": "agents"}
+"""Where a bound stands in Caps."""
+NOUNS = {"nano_usd": "dollars", "tokens": "tokens", "agents": "agents"}
+
+
+def shown(name: str, amount: int) -> str:
+    """An amount of a bound for people."""
+    # Rounded up, so that a total which is shown as enough is.
+    return f"${-(-amount // 100_000) / 10_000:.4f}" if name == "nano_usd" else f"{amount:,} {name}"
+
+
+def refusal(bound: Bound, needed: int, cap: int, taken: int) -> str:
+    """What is needed, what is left and what the cap is: what someone needs to decide."""
+    left = max(cap - taken, 0)
+    if bound == "agents":
+        if needed == 1:
+            return f"all {cap:,} agents of this run have been started or granted"
+        return f"{needed:,} more agents are needed but {left:,} of {cap:,} are left"
+    if bound == "tokens":
+        return f"the next call may use {needed:,} tokens but {left:,} of {cap:,} are left"
+    return f"the next call may cost ${usd(needed):.4f} but ${usd(left):.4f} of the ${usd(cap):.4f} budget is left"

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from workflows.caps import Bound, Caps, Grant, LedgerState, Spent
+from workflows.caps import FIELDS, NOUNS, Bound, Caps, Grant, LedgerState, Spent, refusal, shown
 from workflows.caps import BoundExceeded as BoundExceeded
 from workflows.caps import NotRaised as NotRaised
 from workflows.contracts import Usage
@@ -53,6 +53,8 @@ class Ledger:
     held: dict[int, Reservation] = field(default_factory=dict)
     granted: dict[int, Grant] = field(default_factory=dict)
     made: int = 0
+    asking: Counter[int] = field(default_factory=Counter, compare=False)
+    """Grants whose children wait for more: what they hold comes free for nobody meanwhile."""
     changes: int = field(default=0, compare=False)
     """Grows whenever something came free: who was refused may ask again."""
 
@@ -165,12 +167,19 @@ class Ledger:
         self.granted[grant.number] = grant
         return grant
 
+    def extend(self, number: int, by: Caps) -> bool:
+        """Add to a grant. Raises BoundExceeded, changing nothing, if it does not fit."""
+        self._refuse_beyond(by)
+        grant = self.granted[number]
+        self.granted[number] = grant.model_copy(update={"caps": grant.caps + by})
+        return True
+
     def returned(self, grant: Grant, spent: Spent | None) -> None:
         """Replace a grant by what its child used. Raises KeyError if it was returned before.
 
         None if nobody can say, as of a child that was terminated: then all of it counts as used, the cost is unknown.
         """
-        del self.granted[grant.number]
+        grant = self.granted.pop(grant.number)  # as it is now: it may have been extended
         self.changes += 1
         if spent is None:
             self.agents += grant.caps.agents or 0
@@ -194,10 +203,10 @@ class Ledger:
         for name, total in given.items():
             now = getattr(self.caps, name)
             if now is None:
-                raise NotRaised(f"this run has no bound on {_NOUNS[name]}, so there is nothing to raise")
+                raise NotRaised(f"this run has no bound on {NOUNS[name]}, so there is nothing to raise")
             if total <= now:
                 raise NotRaised(
-                    f"the bound is {_shown(name, now)} already: give the new total, which is more, not the addition"
+                    f"the bound is {shown(name, now)} already: give the new total, which is more, not the addition"
                 )
         return self.caps.model_copy(update=given)
 
@@ -256,9 +265,10 @@ class Ledger:
         refusals = [
             BoundExceeded(
                 bound,
-                _refusal(bound, needs[bound], cap, used + held),
+                refusal(bound, needs[bound], cap, used + held),
                 for_good=used + kept[bound] + needs[bound] > cap,
-                enough=_shown(_FIELDS[bound], used + held + needs[bound]),
+                enough=shown(FIELDS[bound], used + held + needs[bound]),
+                short=Caps.model_validate({FIELDS[bound]: used + held + needs[bound] - cap}),
             )
             for bound, cap, used, held in self._books()
             if cap is not None and needs[bound] and used + held + needs[bound] > cap
@@ -269,31 +279,10 @@ class Ledger:
     def _kept_back(self) -> Counter[Bound]:
         kept: Counter[Bound] = Counter()
         for grant in self.granted.values():
-            if grant.kept_back:
+            if grant.kept_back or self.asking[grant.number]:
                 kept.update(_by_bound(grant.caps))
         return kept
 
 
 def _by_bound(amounts: Caps) -> Counter[Bound]:
     return Counter({"agents": amounts.agents or 0, "tokens": amounts.tokens or 0, "usd": amounts.nano_usd or 0})
-
-
-_FIELDS: dict[Bound, str] = {"usd": "nano_usd", "tokens": "tokens", "agents": "agents"}
-_NOUNS = {"nano_usd": "dollars", "tokens": "tokens", "agents": "agents"}
-
-
-def _shown(name: str, amount: int) -> str:
-    # Rounded up, so that a total which is shown as enough is.
-    return f"${-(-amount // 100_000) / 10_000:.4f}" if name == "nano_usd" else f"{amount:,} {name}"
-
-
-def _refusal(bound: Bound, needed: int, cap: int, taken: int) -> str:
-    """What is needed, what is left and what the cap is: what someone needs to decide."""
-    left = max(cap - taken, 0)
-    if bound == "agents":
-        if needed == 1:
-            return f"all {cap:,} agents of this run have been started or granted"
-        return f"{needed:,} more agents are needed but {left:,} of {cap:,} are left"
-    if bound == "tokens":
-        return f"the next call may use {needed:,} tokens but {left:,} of {cap:,} are left"
-    return f"the next call may cost ${usd(needed):.4f} but ${usd(left):.4f} of the ${usd(cap):.4f} budget is left"

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 from temporalio.api.enums.v1 import EventType
-from temporalio.client import WorkflowFailureError, WorkflowHandle, WorkflowUpdateFailedError
+from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError, CancelledError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
@@ -18,7 +18,7 @@ from tests.pipelines import divided
 from tests.pipelines.conftest import Bench, report_of, seen
 from tests.pipelines.fan_out import FanOut, Input, Result
 from workflows.caps import BudgetRaise, Caps, Grant
-from workflows.contracts import RunReport
+from workflows.contracts import RunReport, Usage
 
 QUEUE = "tests-fan-out"
 UPSERTS = {
@@ -173,3 +173,55 @@ async def test_a_divided_task_waits_for_agents_and_is_put_together(bench: Bench,
     assert (ended.stop_reason, ended.passed, ended.agents_started) == ("satisfied", True, 7)
     assert set(divided.states(ended).values()) == {"passed"}
     assert divided.result(ended).synthesized
+
+
+async def deep(bench: Bench, run: str, **bounds: Any) -> Handle:
+    """A run that waits for agents that a run below it lacks."""
+    root = divided.plan(divided.subtask("a"), divided.subtask("deep", may_delegate=True))
+    below = divided.plan(*(divided.subtask(id) for id in "vwxyz"))
+    rules = [divided.answers(root), divided.answers(below, run=f"{run}.deep")]
+    handle = await divided.start(bench, rules, run, max_agents=6, on_budget="pause", **bounds)
+    view = await seen(handle, lambda view: view.waiting)
+    assert view.waiting
+    assert view.waiting.why.startswith("deep/")
+    return handle
+
+
+async def test_a_run_below_gets_more_when_a_person_gives_the_root_more(bench: Bench) -> None:
+    """A grant that is used up is added to: the child asks, the root waits for a person, and nothing is done twice."""
+    run = divided.new_id()
+    handle = await deep(bench, run)
+    child = bench.client.get_workflow_handle(f"{run}.deep")
+    assert "raise the budget of the run that started it" in await refusal(child, agents=30)
+    await handle.execute_update("raise_budget", BudgetRaise(agents=30))
+    ended = await divided.report(handle)
+    assert (ended.stop_reason, ended.passed) == ("satisfied", True)
+    asked = [entry.agent for entry in (*bench.requests(run), *bench.requests(f"{run}.deep"))]
+    assert len(asked) == len(ended.agents) == ended.agents_started
+    assert sum((reply.usage for reply in ended.agents), Usage()) == ended.usage
+
+
+async def test_a_tree_that_waits_for_a_person_can_be_cancelled(bench: Bench) -> None:
+    """The run below ends with it, and what both had spent is in the root's report."""
+    run = divided.new_id()
+    handle = await deep(bench, run)
+    await handle.cancel()
+    with pytest.raises(WorkflowFailureError) as raised:
+        await handle.result()
+    assert isinstance(raised.value.cause, CancelledError)
+    description = await bench.client.get_workflow_handle(f"{run}.deep").describe()
+    assert description.status == WorkflowExecutionStatus.CANCELED
+    kept = await handle.query("report")
+    asked = [entry.agent for entry in (*bench.requests(run), *bench.requests(f"{run}.deep"))]
+    assert kept["agents_started"] == len(asked)
+
+
+async def test_the_deadline_ends_a_tree_that_waits_for_a_person(bench: Bench) -> None:
+    """With what is done; the run below does not outlive it."""
+    run = divided.new_id()
+    handle = await deep(bench, run, deadline="PT6S")
+    ended = await divided.report(handle)
+    assert (ended.status, ended.passed) == ("finished", False)
+    assert ended.stop_reason in {"deadline", "budget_exceeded"}
+    description = await bench.client.get_workflow_handle(f"{run}.deep").describe()
+    assert description.status == WorkflowExecutionStatus.COMPLETED

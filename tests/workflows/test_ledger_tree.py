@@ -187,6 +187,29 @@ def test_a_child_that_never_said_what_it_used_has_used_it_all() -> None:
     assert (ledger.cost_usd, ledger.usage) == (None, Usage())
 
 
+def test_a_grant_can_be_added_to_and_is_returned_as_it_is_then() -> None:
+    """What was added is held as well, and is gone with a child that never said what it used."""
+    ledger = Ledger(Caps(tokens=100, agents=5, depth=1))
+    grant = ledger.grant(agents=1, tokens=60)
+    ledger.extend(grant.number, Caps(tokens=20))
+    assert ledger.left == Caps(tokens=20, agents=4, depth=1)
+    with pytest.raises(BoundExceeded, match="21 tokens but 20 of 100 are left"):
+        ledger.extend(grant.number, Caps(tokens=21))
+    ledger.returned(grant, None)
+    assert ledger.left == Caps(tokens=20, agents=4, depth=1)
+
+
+def test_who_asks_for_more_holds_nothing_that_others_may_wait_for() -> None:
+    """Two children that each lack what the other holds would wait for ever: both are refused for good."""
+    ledger = Ledger(Caps(tokens=100))
+    grants = [ledger.grant(tokens=50) for _ in range(2)]
+    ledger.asking.update(grant.number for grant in grants)
+    with pytest.raises(BoundExceeded) as refused:
+        ledger.extend(grants[0].number, Caps(tokens=10))
+    assert refused.value.for_good
+    assert refused.value.short == Caps(tokens=10)
+
+
 def test_depth_runs_out() -> None:
     """Each level of children may be one less deep; below the last none is started."""
     root = Ledger(Caps(depth=2))
