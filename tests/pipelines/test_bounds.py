@@ -12,13 +12,14 @@ import pytest
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError, CancelledError
-from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+from temporalio.worker import Replayer, UnsandboxedWorkflowRunner, Worker
 
 from tests.pipelines import divided
 from tests.pipelines.conftest import Bench, report_of, seen
 from tests.pipelines.fan_out import FanOut, Input, Result
 from workflows.caps import BudgetRaise, Caps, Grant
 from workflows.contracts import RunReport, Usage
+from workflows.pipelines.decompose_delegate_synthesize import DecomposeDelegateSynthesize
 
 QUEUE = "tests-fan-out"
 UPSERTS = {
@@ -199,6 +200,9 @@ async def test_a_run_below_gets_more_when_a_person_gives_the_root_more(bench: Be
     asked = [entry.agent for entry in (*bench.requests(run), *bench.requests(f"{run}.deep"))]
     assert len(asked) == len(ended.agents) == ended.agents_started
     assert sum((reply.usage for reply in ended.agents), Usage()) == ended.usage
+    replayer = Replayer(workflows=[DecomposeDelegateSynthesize], data_converter=bench.client.data_converter)
+    for each in (handle, child):
+        await replayer.replay_workflow(await each.fetch_history())
 
 
 async def test_a_tree_that_waits_for_a_person_can_be_cancelled(bench: Bench) -> None:
