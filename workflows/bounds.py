@@ -79,7 +79,7 @@ class Bounds:
         options = " ".join(f"{option} TOTAL" for bound, option in _OPTIONS.items() if bound in exhausted)
         return Waiting(
             status="waiting_for_budget",
-            why=f"{who}: {refused}; {refused.enough} in all would do",
+            why=f"{who}: {refused}; it takes at least {refused.enough} in all",
             todo=f"starter.py budget {self._id} {options}",
         )
 

@@ -97,7 +97,7 @@ async def test_a_paused_run_goes_on_where_it_stood(bench: Bench) -> None:
     assert view.waiting
     assert view.waiting.todo == f"starter.py budget {handle.id} --usd TOTAL"
     assert "generator-1" in view.waiting.why
-    assert re.search(r"; \$0\.1\d+ in all would do$", view.waiting.why)
+    assert re.search(r"; it takes at least \$0\.1\d+ in all$", view.waiting.why)
     details = str(await handle.query("__temporal_workflow_metadata"))
     assert view.waiting.todo in details
     assert "already: give the new total" in await refusal(handle, usd=0.005)
