@@ -50,7 +50,6 @@ import sys
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from datetime import timedelta
-from pkgutil import iter_modules
 from typing import Literal
 
 import click
@@ -58,10 +57,7 @@ import structlog
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from temporalio.client import Client
 from temporalio.worker import PollerBehaviorAutoscaling, Worker
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
-from temporalio.workflow import SandboxImportNotificationPolicy
 
-import workflows
 from activities.circuit.activity import CircuitWaits
 from activities.circuit.gate import Gate
 from activities.circuit.state import Policy
@@ -83,6 +79,7 @@ from hosting.errors import HostingError, Unreachable, WaitEnded
 from hosting.health import Vitals, serving_health
 from hosting.home import Home
 from hosting.patience import Patience
+from hosting.sandbox import sandbox
 from hosting.stopping import asked_to_stop
 from hosting.telemetry import start_telemetry
 from hosting.tracing import tracing
@@ -91,9 +88,6 @@ from workflows.contracts import CIRCUIT_QUEUE, HEARTBEAT_EVERY, SILENCE, STAND_I
 from workflows.measures import BUCKETS
 from workflows.models import SUBAGENT_QUEUES
 from workflows.pipelines import NotAPipeline, discover
-
-PURE_MODULES = tuple(f"workflows.{each.name}" for each in iter_modules(workflows.__path__) if each.name != "pipelines")
-"""Loaded once and shared with the workflow sandbox: deterministic by rule, and checked to import nothing else."""
 
 MOST_WAITS = 10_000
 """Waiting for a circuit costs a coroutine, not a slot: more than a server allows to be pending anyway."""
@@ -183,15 +177,6 @@ def answers(settings: Settings, home: Home, seal: Seal | None = None) -> Journal
     else:
         place = beside_the_circuits(settings.breakwater_store)
     return Journal(open_pages(place), timedelta(seconds=settings.journal_ttl), seal=seal, report=journal_event)
-
-
-def sandbox() -> SandboxedWorkflowRunner:
-    """Where workflow code runs: it shares PURE_MODULES with the rest, and may import nothing else from outside."""
-    return SandboxedWorkflowRunner(
-        restrictions=SandboxRestrictions.default.with_passthrough_modules(
-            *PURE_MODULES
-        ).with_import_notification_policy(SandboxImportNotificationPolicy.RAISE_ON_UNINTENTIONAL_PASSTHROUGH)
-    )
 
 
 def workers(client: Client, model: Claude, gate: Gate, journal: Journal, settings: Settings) -> list[Worker]:

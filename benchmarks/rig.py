@@ -64,14 +64,14 @@ class Rig:
 
 
 @asynccontextmanager
-async def temporal_server(home: Home) -> AsyncIterator[Client]:
+async def temporal_server(home: Home, *more: str) -> AsyncIterator[Client]:
     """A real server with the embedded default's settings, in memory, on free ports, for as long as this is open.
 
-    Its clients put large values aside in `home`.
+    Its clients put large values aside in `home`. `more` are options of its command line.
     """
     async with await WorkflowEnvironment.start_local(
         dev_server_existing_path=str(temporal_binary()),
-        dev_server_extra_args=server_settings(),
+        dev_server_extra_args=[*server_settings(), *more],
         data_converter=converter_of(home, one_machine=True, environment={}),
     ) as environment:
         yield environment.client

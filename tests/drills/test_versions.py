@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowHandle
 
 import worker
@@ -22,8 +23,12 @@ from benchmarks.rig import Rig, address, rig
 from hosting.home import HOME_VARIABLE, PROJECT, Home
 from hosting.temporal_server import temporal_binary
 from tests.cli.conftest import CLEARED
+from tests.pipelines.divided import answers, subtask
+from tests.pipelines.divided import plan as division
 from workflows.contracts import WORKFLOW_QUEUE, RunReport
 from workflows.models import TIERS
+from workflows.pipelines.decompose_delegate_synthesize import DecomposeDelegateSynthesize
+from workflows.pipelines.decompose_delegate_synthesize import Input as DivideInput
 from workflows.pipelines.plan_generate_evaluate import Input, PlanGenerateEvaluate, Result
 from workflows.subagents.generator import GENERATOR
 
@@ -118,6 +123,23 @@ async def start(here: Rig, count: int, what: str) -> Handles:
     ]
 
 
+async def divide(here: Rig) -> WorkflowHandle[Any, RunReport[Any]]:
+    """A run that waits for its plan, and then starts another below it."""
+    rules = [
+        answers(division(subtask("rent"), subtask("site", may_delegate=True)), run="divided"),
+        answers(division(subtask("east"), subtask("west")), run="divided.site"),
+    ]
+    here.simulator.rules(rules)
+    handle = await here.client.start_workflow(
+        DecomposeDelegateSynthesize.run, DivideInput(task="A drill."), id="divided", task_queue=WORKFLOW_QUEUE
+    )
+    async with asyncio.timeout(SOON):
+        async for event in handle.fetch_history_events(wait_new_event=True):
+            if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
+                break
+    return handle
+
+
 async def builds(handle: WorkflowHandle[Any, Any]) -> set[str]:
     """The build ids that a run's workflow tasks were done by."""
     history = await handle.fetch_history()
@@ -135,6 +157,7 @@ async def test_runs_in_flight_end_on_the_code_they_began_on(stage: Rig, second: 
         stack.push_async_callback(gate.close)
         await stack.enter_async_context(worker_process(stage, tmp_path, PROJECT, **version))
         old = await start(stage, IN_FLIGHT, "old")
+        divided = await divide(stage)
         async with asyncio.timeout(SOON):
             await stage.simulator.journal.until(
                 lambda journal: len([each for each in journal if each.outcome == "answered"]) == IN_FLIGHT
@@ -147,8 +170,11 @@ async def test_runs_in_flight_end_on_the_code_they_began_on(stage: Rig, second: 
         await gate.reset(circuit)
         async with asyncio.timeout(SOON):
             reports = await asyncio.gather(*(handle.result() for handle in old + new))
+            assert (await divided.result()).passed
     assert all(report.passed for report in reports)
     roles = [tuple(reply.role for reply in report.agents) for report in reports]
     assert roles[:IN_FLIGHT] == [("planner", "generator", "evaluator")] * IN_FLIGHT
     assert roles[IN_FLIGHT:] == [("generator", "evaluator")] * NEW
     assert [await builds(handle) for handle in old + new] == [{"1"}] * IN_FLIGHT + [{"2"}] * NEW
+    below = stage.client.get_workflow_handle(f"{divided.id}.site")
+    assert [await builds(divided), await builds(below)] == [{"1"}] * 2, "a run below one stays with it"

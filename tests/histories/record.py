@@ -14,7 +14,7 @@ import json
 import logging
 import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -44,6 +44,9 @@ CALM = worker.Settings(
 """Whatever fails in one run, no other waits for it."""
 OUTAGE = worker.Settings(worker_grace_period=0, breaker_failure_threshold=1, breaker_recovery_timeout=3)
 """One failure opens the circuit, for longer than Temporal waits with the next attempt: the run meets it."""
+PLACES = ("calm", "outage", "impatient")
+SOON_LONG = ("--dynamic-config-value", "limit.historyCount.suggestContinueAsNew=30")
+"""Events of a history that the impatient server calls long: a few subtasks."""
 SOMEBODY = "somebody"
 STICKY = "sticky"
 
@@ -52,28 +55,50 @@ class WentOtherwise(Exception):
     """A run did not end as its scenario says."""
 
 
-async def record(scenarios: Sequence[Scenario]) -> None:
-    """Run them and write their files: those who share the circuits at once, the others one after another."""
-    async with AsyncExitStack() as stack:
-        folder = Path(stack.enter_context(TemporaryDirectory()))
-        server = await stack.enter_async_context(temporal_server(Home(folder / "server")))
-        # Every value stays in the history: nothing else goes into the repository.
-        client = await Client.connect(address(server), data_converter=pydantic_data_converter)
-        calm = [each for each in scenarios if not each.outage]
-        if calm:
-            async with staged(folder / "calm", client, CALM) as stage:
-                await asyncio.gather(*(written(each, client, stage) for each in calm))
-        for each in scenarios:
-            if each.outage:
-                async with staged(folder / each.name, client, OUTAGE) as stage:
-                    await written(each, client, stage)
+async def record(scenarios: Sequence[Scenario]) -> list[WentOtherwise]:
+    """Run them and write their files, those that share nothing at once; returns what could not be recorded, and why."""
+    wrong: list[WentOtherwise] = []
+    with TemporaryDirectory() as folder:
+        home = Path(folder)
+        calm, outage, impatient = ([each for each in scenarios if each.where == where] for where in PLACES)
+        if calm or outage:
+            async with inline_server(home / "server") as client:
+                wrong += await staged(calm, home / "calm", client, CALM)
+                for each in outage:
+                    wrong += await staged([each], home / each.name, client, OUTAGE)
+        if impatient:
+            async with inline_server(home / "impatient-server", *SOON_LONG) as client:
+                wrong += await staged(impatient, home / "impatient", client, CALM)
+    return wrong
 
 
 @asynccontextmanager
-async def staged(home: Path, client: Client, settings: worker.Settings) -> AsyncIterator[Stage]:
-    """Workers and a stand-in for as long as this is open."""
+async def inline_server(home: Path, *options: str) -> AsyncIterator[Client]:
+    """A server whose client leaves every value in the history: nothing else goes into the repository."""
+    async with temporal_server(Home(home), *options) as client:
+        yield await Client.connect(address(client), data_converter=pydantic_data_converter)
+
+
+async def staged(
+    scenarios: Sequence[Scenario], home: Path, client: Client, settings: worker.Settings
+) -> list[WentOtherwise]:
+    """Record these at once, with workers and a stand-in of their own."""
+    if not scenarios:
+        return []
     async with rig(home, SOMEBODY, settings=settings, silence=SILENCE, server=client) as here:
-        yield Stage(here.simulator, here.crews[0].gate, here.model.circuit_of)
+        stage = Stage(here.simulator, here.crews[0].gate, here.model.circuit_of)
+        tried = await asyncio.gather(*(_tried(each, client, stage) for each in scenarios))
+    return [each for each in tried if each is not None]
+
+
+async def _tried(scenario: Scenario, client: Client, stage: Stage) -> WentOtherwise | None:
+    try:
+        await written(scenario, client, stage)
+    except WentOtherwise as error:
+        return error
+    except TimeoutError:
+        return WentOtherwise(f"{scenario.name} did not end, or nothing happened that it waits for; nothing is written")
+    return None
 
 
 async def written(scenario: Scenario, client: Client, stage: Stage) -> None:
@@ -133,7 +158,7 @@ async def executions(client: Client, id: str, name: str) -> dict[str, WorkflowHi
 
 def rules_of(scenario: Scenario) -> Iterator[dict[str, Any]]:
     """The rules of its stand-in; they hold for this run alone, unless they name another."""
-    if scenario.outage:
+    if scenario.where == "outage":
         yield {"times": 1, "fault": {"kind": "status", "status": 529}}
     for rule in scenario.rules:
         yield {**rule, "match": {"run": scenario.name, **rule.get("match", {})}}
@@ -163,11 +188,10 @@ def main(names: tuple[str, ...]) -> None:
     log_to_stderr(discreetly=False)
     # Calls that are cancelled are meant to be.
     logging.getLogger("temporalio.activity").setLevel(logging.CRITICAL)
-    try:
-        asyncio.run(record([known[name] for name in names or known]))
-    except WentOtherwise as error:
+    wrong = asyncio.run(record([known[name] for name in names or known]))
+    for error in wrong:
         click.echo(f"record: {error}", err=True)
-        sys.exit(1)
+    sys.exit(1 if wrong else 0)
 
 
 if __name__ == "__main__":

@@ -12,9 +12,9 @@ from tempfile import gettempdir
 from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer, WorkflowRunner
 
-import worker
 from hosting.connection import converter_of
 from hosting.home import Home
+from hosting.sandbox import sandbox
 from tests.histories.commands import Witness
 from workflows.pipelines import discover
 
@@ -36,7 +36,7 @@ async def replay(
     history: WorkflowHistory, workflows: Sequence[type] | None = None, runner: WorkflowRunner | None = None
 ) -> Replayed:
     """Replay it as a worker would: the same pipelines, the same sandbox, the same way to read values."""
-    witness = Witness(runner or worker.sandbox())
+    witness = Witness(runner or sandbox())
     replayer = Replayer(
         workflows=workflows or [pipeline.workflow for pipeline in discover().values()],
         workflow_runner=witness,

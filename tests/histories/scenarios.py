@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowHandle
@@ -16,6 +16,8 @@ from temporalio.client import WorkflowHandle
 from activities.circuit.gate import Gate
 from simulator import Simulator
 from tests.pipelines.conftest import draft, evaluation, plan
+from tests.pipelines.divided import answers, subtask
+from tests.pipelines.divided import plan as division
 from workflows.caps import BudgetRaise
 from workflows.contracts import RunReport
 from workflows.live_state import Put
@@ -63,6 +65,15 @@ async def cancelled_while_generating(stage: Stage, handle: Handle) -> None:
     await handle.cancel()
 
 
+async def cancelled_below(stage: Stage, handle: Handle) -> None:
+    """Somebody cancels it while an agent of a run below it is at work."""
+    async with asyncio.timeout(SOON):
+        await stage.simulator.journal.until(
+            lambda journal: bool(journal.entries(run=f"{handle.id}.site", agent="specialist-2"))
+        )
+    await handle.cancel()
+
+
 async def budget_raised(stage: Stage, handle: Handle) -> None:
     """It waits for money and gets it."""
     await happened(handle, EventType.EVENT_TYPE_WORKFLOW_PROPERTIES_MODIFIED)
@@ -91,8 +102,9 @@ class Scenario:
     meanwhile: Callable[[Stage, Handle], Awaitable[None]] = left_alone
     searchable: bool = True
     """The server knows our search attributes; without them no run may set any."""
-    outage: bool = False
-    """The API is down until the circuit has opened: the run has the circuits to itself, and one failure opens them."""
+    where: Literal["calm", "outage", "impatient"] = "calm"
+    """`outage`: the API is down until the circuit has opened, and the run has the circuits to itself. `impatient`: the
+    server soon calls a history long."""
 
 
 def judged(*rounds: str) -> list[dict[str, Any]]:
@@ -116,6 +128,23 @@ def review(what: str, ends: str, transaction: str, **more: Any) -> Scenario:
     name = "compliance-review"
     return Scenario(f"{name}-{what}", name, ends, {"transaction": transaction, **more.pop("input", {})}, **more)
 
+
+def divided(what: str, ends: str, *rules: Mapping[str, Any], **more: Any) -> Scenario:
+    """A run of decompose-delegate-synthesize."""
+    name = "decompose-delegate-synthesize"
+    input = {"task": "Say whether to move.", **more.pop("input", {})}
+    return Scenario(f"{name}-{what}", name, ends, input, rules, **more)
+
+
+def below(what: str) -> Mapping[str, Any]:
+    """The rule for the plan of the run that does the subtask `site` of a run of decompose-delegate-synthesize."""
+    return answers(division(subtask("east"), subtask("west")), run=f"decompose-delegate-synthesize-{what}.site")
+
+
+TWO = division(subtask("rent"), subtask("site", "rent"))
+TWO_LEVELS = division(subtask("rent"), subtask("site", may_delegate=True))
+BROKEN = {"kind": "status", "status": 400}
+STALL = {"kind": "stall"}
 
 SCENARIOS = (
     pge("passed", "satisfied"),
@@ -146,8 +175,8 @@ SCENARIOS = (
         rules=[{"match": {"role": "generator"}, "latency": 30}],
         meanwhile=cancelled_while_generating,
     ),
-    pge("circuit-waited", "satisfied", outage=True),
-    pge("circuit-not-waited-for", "planner_error", input={"on_open_circuit": "fail"}, outage=True),
+    pge("circuit-waited", "satisfied", where="outage"),
+    pge("circuit-not-waited-for", "planner_error", input={"on_open_circuit": "fail"}, where="outage"),
     review("passed", "reviewed", HARMLESS),
     review("failed-with-narrative", "reviewed", SUSPICIOUS, input={"narrative": True}),
     review(
@@ -163,5 +192,62 @@ SCENARIOS = (
         HARMLESS,
         rules=[{"match": {"role": "reviewer-kyc"}, "latency": 1}],
         meanwhile=written_to,
+    ),
+    divided("passed", "satisfied", answers(TWO)),
+    divided("simple", "satisfied", answers(division(subtask("all"), complexity="simple"))),
+    divided("plan-mended", "satisfied", answers(division(subtask("rent", "rent")), nth=[1]), answers(TWO)),
+    divided("plan-invalid", "invalid_plan", answers(division(subtask("rent", "rent")))),
+    divided(
+        "later-plan",
+        "satisfied",
+        answers(division(subtask("rent"), subtask("site")), nth=[1]),
+        answers(division(subtask("ask", objective="Ask for a site.", replaces="site"))),
+        {"match": {"agent": "specialist-2"}, "fault": {"kind": "refusal"}},
+    ),
+    divided(
+        "siblings-stopped",
+        "specialist_error",
+        answers(division(subtask("rent"), subtask("site"), subtask("move", "site"))),
+        {"match": {"agent": "specialist-1"}, "fault": STALL},
+        {"match": {"agent": "specialist-2"}, "latency": 0.5, "fault": BROKEN},
+    ),
+    divided(
+        "quorum",
+        "satisfied",
+        answers(division(subtask("rent"), subtask("site"), subtask("move"))),
+        {"match": {"agent": "specialist-1"}, "fault": BROKEN},
+        input={"require": "quorum:2"},
+    ),
+    divided(
+        "budget-exceeded",
+        "budget_exceeded",
+        answers(division(*(subtask(f"s{number}") for number in range(3)))),
+        input={"max_agents": 3},
+    ),
+    divided(
+        "deadline",
+        "deadline",
+        answers(division(subtask("rent"), subtask("site"))),
+        {"match": {"agent": "specialist-2"}, "fault": STALL},
+        input={"deadline": "PT8S"},
+    ),
+    divided("divided-again", "satisfied", answers(TWO_LEVELS), below("divided-again")),
+    divided(
+        "cancelled-below",
+        "cancelled",
+        answers(TWO_LEVELS),
+        below("cancelled-below"),
+        {
+            "match": {"agent": "specialist-2", "run": "decompose-delegate-synthesize-cancelled-below.site"},
+            "fault": STALL,
+        },
+        meanwhile=cancelled_below,
+    ),
+    divided(
+        "continued",
+        "satisfied",
+        answers(division(*(subtask(f"s{number}") for number in range(6)))),
+        input={"parallel": 2},
+        where="impatient",
     ),
 )

@@ -37,7 +37,7 @@ async def test_a_thoughtless_change_is_told_what_it_does_and_what_to_do() -> Non
     history, commands = recorded(PASSED)
     said = lesson(PASSED, commands, await replay(history, [SecondOpinion], UnsandboxedWorkflowRunner()))
     assert "would be stuck" in said
-    assert "\n    +activity claude.call planner-2 on breakwater-subagents: planner #2 · claude-haiku-5-5\n" in said
+    assert "\n    +activity claude.call planner-2 on" in said
     assert "\n    -activity claude.call generator-1 on" in said
     assert "Nondeterminism" in said
     for taught in ("What replay is.", 'workflow.patched("', f"python -m tests.histories.record {PASSED}", "README"):
