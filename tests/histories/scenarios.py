@@ -74,10 +74,14 @@ async def cancelled_below(stage: Stage, handle: Handle) -> None:
     await handle.cancel()
 
 
-async def budget_raised(stage: Stage, handle: Handle) -> None:
-    """It waits for money and gets it."""
-    await happened(handle, EventType.EVENT_TYPE_WORKFLOW_PROPERTIES_MODIFIED)
-    await handle.execute_update("raise_budget", BudgetRaise(usd=5))
+def told(update: str, *word: Any) -> Callable[[Stage, Handle], Awaitable[None]]:
+    """It waits for a person, who says this."""
+
+    async def said(stage: Stage, handle: Handle) -> None:
+        await happened(handle, EventType.EVENT_TYPE_WORKFLOW_PROPERTIES_MODIFIED)
+        await handle.execute_update(update, args=word)
+
+    return said
 
 
 async def written_to(stage: Stage, handle: Handle) -> None:
@@ -167,7 +171,14 @@ SCENARIOS = (
     ),
     pge("retried", "satisfied", rules=[{"match": {"role": "planner"}, "times": 1, "fault": DOWN}, *judged("pass")]),
     pge("budget-exceeded", "budget_exceeded", input={"max_agents": 2}),
-    pge("budget-raised", "satisfied", input={"budget_usd": 0.01, "on_budget": "pause"}, meanwhile=budget_raised),
+    pge(
+        "budget-raised",
+        "satisfied",
+        input={"budget_usd": 0.01, "on_budget": "pause"},
+        meanwhile=told("raise_budget", BudgetRaise(usd=5)),
+    ),
+    pge("approved", "satisfied", input={"approve": "plan"}, meanwhile=told("approve")),
+    pge("rejected", "rejected", input={"approve": "criteria"}, meanwhile=told("reject", "It misses the point.")),
     pge("deadline", "deadline", input={"deadline": "PT4S"}, rules=[{"match": {"role": "generator"}, "latency": 30}]),
     pge(
         "cancelled",
@@ -196,6 +207,7 @@ SCENARIOS = (
     divided("passed", "satisfied", answers(TWO)),
     divided("simple", "satisfied", answers(division(subtask("all"), complexity="simple"))),
     divided("plan-mended", "satisfied", answers(division(subtask("rent", "rent")), nth=[1]), answers(TWO)),
+    divided("approved", "satisfied", answers(TWO), input={"approve": "plan"}, meanwhile=told("approve")),
     divided("plan-invalid", "invalid_plan", answers(division(subtask("rent", "rent")))),
     divided(
         "later-plan",
@@ -229,7 +241,7 @@ SCENARIOS = (
         "deadline",
         answers(division(subtask("rent"), subtask("site"))),
         {"match": {"agent": "specialist-2"}, "fault": STALL},
-        input={"deadline": "PT8S"},
+        input={"deadline": "PT8S", "parallel": 1},
     ),
     divided("divided-again", "satisfied", answers(TWO_LEVELS), below("divided-again")),
     divided(
@@ -247,7 +259,7 @@ SCENARIOS = (
         "continued",
         "satisfied",
         answers(division(*(subtask(f"s{number}") for number in range(6)))),
-        input={"parallel": 2},
+        input={"parallel": 1},
         where="impatient",
     ),
 )
