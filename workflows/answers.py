@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
+from weakref import WeakKeyDictionary
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -31,6 +32,21 @@ class Unusable:
     kind: FailureKind
     message: str
     remedy: Literal["larger_cap", "repair", "none"]
+
+
+def form_of(answer: type[BaseModel]) -> dict[str, Any]:
+    """The JSON schema of an answer, made once for each model: making one costs more than all else in a delegation.
+
+    It is shared by everybody who asks, so nobody may change it.
+    """
+    form = _FORMS.get(answer)
+    if form is None:
+        form = _FORMS[answer] = answer.model_json_schema()
+    return form
+
+
+_FORMS: WeakKeyDictionary[type[BaseModel], dict[str, Any]] = WeakKeyDictionary()
+"""Weak, because the models of a pipeline's own file are made anew for every run."""
 
 
 def judge(outcome: CallOutcome, answer: type[AnswerT]) -> AnswerT | Unusable:

@@ -20,7 +20,7 @@ from temporalio import workflow
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError, CancelledError, RetryState, TimeoutError, TimeoutType
 
-from workflows.answers import Unusable, judge
+from workflows.answers import Unusable, form_of, judge
 from workflows.contracts import (
     AWAIT_CIRCUIT,
     CALL_RETRY,
@@ -106,7 +106,7 @@ class _Delegation:
             model=self.model,
             instructions=system_prompt(self.subagent.instructions),
             prompt=user_prompt(request, _fence(request.model_dump_json() + to_json(state).decode()), state),
-            answer_schema=self.subagent.answer.model_json_schema(),
+            answer_schema=form_of(self.subagent.answer),
             headline=self.subagent.headline,
             max_tokens=self.subagent.max_tokens,
             capped=self.run.ledger.capped,
