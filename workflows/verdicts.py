@@ -29,6 +29,16 @@ class Judged(BaseModel):
     remedy: str
 
 
+class Marks(BaseModel):
+    """What every criterion got in one version, without the words: what a report keeps of each round."""
+
+    revision: int
+    """0 for the first version."""
+    verdict: Verdict
+    criteria: dict[str, Literal["pass", "fail", "unverified"]]
+    """By the criterion's id; empty if nobody judged this version."""
+
+
 class Round(BaseModel):
     """One deliverable and what was found about it; `judged` is empty while nobody has judged it."""
 
@@ -43,6 +53,12 @@ class Round(BaseModel):
         if not self.judged:
             return "UNVERIFIED"
         return "FAILED" if self.unmet("must") else "PASSED"
+
+    @property
+    def marks(self) -> Marks:
+        """The round without the words."""
+        criteria = {row.id: row.verdict for row in self.judged}
+        return Marks(revision=self.revision, verdict=self.verdict, criteria=criteria)
 
     def unmet(self, level: Literal["must", "should"]) -> frozenset[str]:
         """Ids of the criteria of this level that were not shown to pass."""

@@ -9,12 +9,13 @@ from temporalio import workflow
 
 from workflows.contracts import MODEL_NAME, RunReport
 from workflows.delegate import delegate
+from workflows.revision_tables import as_markdown
 from workflows.run import Outcome, Run, RunInput, RunResult, require, stop_reason_of
 from workflows.state import Slot
 from workflows.subagents.evaluator import EVALUATOR, EvaluateRequest
 from workflows.subagents.generator import GENERATOR, Finding, GenerateRequest
 from workflows.subagents.planner import PLANNER, Criteria, Criterion, Plan, PlanRequest
-from workflows.verdicts import Judged, Round, Verdict, assess, best, repeats, stalls
+from workflows.verdicts import Judged, Marks, Round, Verdict, assess, best, repeats, stalls
 
 Model = Annotated[str, StringConstraints(pattern=MODEL_NAME)]
 
@@ -80,10 +81,15 @@ class Result(RunResult):
     versions: int = Field(description="How many versions were made.")
     goal: str | None
     criteria: list[Judged] = Field(description="One row per criterion; empty if nobody judged this version.")
+    rounds: list[Marks] = Field(default=[], description="What each criterion got in each version.")
 
     def text(self) -> str:
         """The deliverable itself."""
         return self.deliverable
+
+    def markdown(self) -> str:
+        """The criteria by version, what was found, and the deliverable."""
+        return as_markdown(self.goal, self.criteria, self.rounds, self.revision, self.deliverable)
 
     def summary(self) -> list[tuple[str, str, str]]:
         """The criteria, each with what was found."""
@@ -172,6 +178,7 @@ class PlanGenerateEvaluate:
             versions=len(self.rounds),
             goal=self.goal,
             criteria=kept.judged,
+            rounds=[each.marks for each in self.rounds],
         )
 
     def write(self, round: Round) -> None:
