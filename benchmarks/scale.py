@@ -28,11 +28,10 @@ from uuid import uuid4
 import click
 from temporalio.client import Client
 from temporalio.worker import Worker
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
-import worker
 from benchmarks.bare import AT_ONCE, Bare, Words
 from benchmarks.rig import Rig, rig
+from hosting.sandbox import sandbox
 from workflows.contracts import WORKFLOW_QUEUE, RunReport, SubagentCall
 from workflows.pipelines.decompose_delegate_synthesize import DecomposeDelegateSynthesize, Input, Result
 
@@ -127,9 +126,8 @@ async def measure(agents: int, runs: int, latency: float, rounds: int) -> dict[s
     async with AsyncExitStack() as stack:
         home = Path(stack.enter_context(TemporaryDirectory()))
         here = await stack.enter_async_context(rig(home, "benchmark"))
-        sandbox = SandboxedWorkflowRunner(SandboxRestrictions.default.with_passthrough_modules(*worker.PURE_MODULES))
         await stack.enter_async_context(
-            Worker(here.client, task_queue=BENCH_QUEUE, workflows=[Bare], workflow_runner=sandbox)
+            Worker(here.client, task_queue=BENCH_QUEUE, workflows=[Bare], workflow_runner=sandbox())
         )
         wide = await compared(here, agents, 1, rounds, latency)
         many = await compared(here, 3, runs, rounds, latency)

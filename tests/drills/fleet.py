@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from random import Random
+from typing import Any
 from uuid import uuid4
 
-from temporalio.client import Client, WorkflowFailureError
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError
@@ -163,7 +164,9 @@ class Fleet:
         return Story(story.id, story.agents, story.passes, report, entries)
 
     async def _report(self, run: str) -> RunReport[Result]:
-        handle = self.client.get_workflow_handle_for(PlanGenerateEvaluate.run, run)
+        handle: WorkflowHandle[Any, RunReport[Result]] = self.client.get_workflow_handle(
+            run, result_type=RunReport[Result]
+        )
         while True:
             try:
                 return await handle.result()
