@@ -34,6 +34,8 @@ async def test_a_run_that_waits_for_a_person_outlives_its_server(shell: Shell) -
 
     listed = await shell("list", "--json")
     assert [(run["id"], run["status"]) for run in listed.json["runs"]] == [("mine", "waiting_for_approval")]
+    await shell.start("up")
+    await until(lambda: shell.running("worker.py"), "a worker")
     proposed = await shell("proposal", "mine")
     assert proposed.code == 0, proposed.err
     plan = proposed.json
