@@ -11,7 +11,8 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.converter import DataConverter
 
-from console.view import CallState, CallView, RunView, decoded
+from console.decoding import decoded
+from console.view import CallState, CallView, RunView
 from workflows.child_runs import CHILD_ENDED
 from workflows.contracts import RunReport
 

@@ -6,24 +6,21 @@ may need the codec of the client that reads them.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from temporalio.api.common.v1 import Payloads
 from temporalio.api.enums.v1 import EventType, PendingActivityState
-from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.workflow.v1 import PendingActivityInfo
 from temporalio.client import WorkflowExecutionDescription
 from temporalio.converter import DataConverter
 
-from activities.vault.errors import KeyMissing
+from console.decoding import decoded, failure_seen, headline
 from workflows.answers import FINISHED
 from workflows.contracts import (
     AWAIT_CIRCUIT,
-    CallFailure,
     CallOutcome,
     CallProgress,
     CircuitWait,
@@ -33,8 +30,6 @@ from workflows.contracts import (
 )
 from workflows.models import cost_nano, usd
 from workflows.signs import WAITING_MEMO, WARNINGS_MEMO, Waiting
-
-T = TypeVar("T")
 
 CallState = Literal["waiting", "running", "retrying", "answered", "let through", "failed", "cancelled"]
 RunState = Literal["running", "finished", "failed", "cancelled", "terminated", "timed out"]
@@ -186,16 +181,16 @@ async def with_event(view: RunView, event: HistoryEvent, converter: DataConverte
                     "attempt": outcome.attempts,
                     "why": odd,
                     "simulated": outcome.simulated,
-                    "headline": _headline(outcome.text, scheduler.headline_field if scheduler else None),
+                    "headline": headline(outcome.text, scheduler.headline_field if scheduler else None),
                 }
             return _changed(view, completed.scheduled_event_id, ended=at, **changes)
         case EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED:
             failed = event.activity_task_failed_event_attributes
-            said = {"state": "failed", **await _failed(failed.failure, converter)}
+            said = {"state": "failed", **await failure_seen(failed.failure, converter)}
             return _changed(view, failed.scheduled_event_id, ended=at, **said)
         case EventType.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT:
             timed_out = event.activity_task_timed_out_event_attributes
-            said = {"state": "failed", **await _failed(timed_out.failure, converter)}
+            said = {"state": "failed", **await failure_seen(timed_out.failure, converter)}
             return _changed(view, timed_out.scheduled_event_id, ended=at, **said)
         case EventType.EVENT_TYPE_ACTIVITY_TASK_CANCELED:
             cancelled = event.activity_task_canceled_event_attributes
@@ -235,7 +230,7 @@ async def _pending(call: CallView, pending: PendingActivityInfo, converter: Data
     if pending.HasField("next_attempt_schedule_time") and state == "retrying":
         changes["next_attempt"] = pending.next_attempt_schedule_time.ToDatetime(UTC)
     if pending.HasField("last_failure"):
-        why = (await _failed(pending.last_failure, converter))["why"]
+        why = (await failure_seen(pending.last_failure, converter))["why"]
         changes["why"] = why
     if call.is_wait and running:
         changes["state"] = "waiting"
@@ -253,58 +248,6 @@ async def _pending(call: CallView, pending: PendingActivityInfo, converter: Data
 def _waits_for(waiting: CircuitWaiting) -> str:
     words = _WAITS_FOR.get(waiting.reason, waiting.reason)
     return words if waiting.until is None else f"{words} (until {waiting.until.astimezone():%H:%M:%S})"
-
-
-async def _failed(failure: Failure, converter: DataConverter) -> dict[str, Any]:
-    """What a failure says: our own details where it has them, its message where not."""
-    if failure.HasField("application_failure_info"):
-        info = failure.application_failure_info
-        details = await decoded(info.details, CallFailure, converter)
-        if details:
-            return {
-                "why": f"{details.kind}: {details.message}",
-                "attempt": details.attempts,
-                "usage": details.usage,
-                "simulated": details.simulated,
-                "state": "cancelled" if details.kind == "cancelled" else "failed",
-            }
-    timed_out = failure.HasField("timeout_failure_info")
-    message = failure.message
-    if failure.HasField("encoded_attributes"):
-        words = await decoded(Payloads(payloads=[failure.encoded_attributes]), dict, converter)
-        message = str(words.get("message")) if words else message
-    said: dict[str, Any] = {"why": message or ("timed out" if timed_out else "failed")}
-    if timed_out:
-        progress = await decoded(failure.timeout_failure_info.last_heartbeat_details, CallProgress, converter)
-        if progress:
-            said |= {"usage": progress.billed, "attempt": progress.attempt}
-    return said
-
-
-async def decoded(payloads: Payloads, kind: type[T], converter: DataConverter) -> T | None:
-    """The first value in these payloads if it is a `kind`; None if there is none or it is something else."""
-    if not payloads.payloads:
-        return None
-    try:
-        values = await converter.decode(payloads.payloads[:1], [kind])
-    except KeyMissing:
-        raise  # nothing else of this run could be read either: one line about the key says more than a page of gaps
-    except Exception:  # noqa: BLE001 - a codec may raise anything; what cannot be read is shown without its details
-        return None
-    value = values[0]
-    return value if isinstance(value, kind) else None
-
-
-def _headline(text: str, field: str | None) -> str | None:
-    """The value of one field of an answer that is a JSON object; None where there is none to show."""
-    if field is None:
-        return None
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return None  # judged by the run, which will say what is wrong with it
-    found = value.get(field) if isinstance(value, dict) else None
-    return found if isinstance(found, str) else None
 
 
 def _changed(view: RunView, scheduled_event_id: int, **changes: Any) -> RunView:

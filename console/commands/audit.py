@@ -17,12 +17,12 @@ from temporalio.converter import DataConverter
 
 from console.audit import chained, digest, head, verify
 from console.commands.state import ask
+from console.decoding import decoded
 from console.errors import Exit, Stop
 from console.render import say
 from console.reports import write
 from console.runs import ended, find, history
 from console.session import session
-from console.view import decoded
 from workflows.contracts import CALL_SUBAGENT, CallFailure, CallOutcome, SubagentCall
 from workflows.live_state import EVENTS_QUERY
 from workflows.state import Event
