@@ -18,9 +18,10 @@ from pydantic import BaseModel, JsonValue
 from pydantic_core import to_json
 from temporalio import workflow
 from temporalio.common import RetryPolicy
-from temporalio.exceptions import ActivityError, ApplicationError, CancelledError, RetryState, TimeoutError, TimeoutType
+from temporalio.exceptions import ActivityError, TimeoutError, TimeoutType
 
 from workflows.answers import Unusable, form_of, judge
+from workflows.call_endings import failure_of, to_its_end
 from workflows.contracts import (
     AWAIT_CIRCUIT,
     CALL_RETRY,
@@ -32,14 +33,13 @@ from workflows.contracts import (
     START_TO_CLOSE,
     CallFailure,
     CallOutcome,
-    CallProgress,
     CircuitPassage,
     CircuitWait,
     Reply,
     SubagentCall,
     Usage,
 )
-from workflows.failures import UNREADABLE, FailureKind
+from workflows.failures import FailureKind
 from workflows.ledger import BoundExceeded
 from workflows.models import cost_nano, subagent_queue, usd
 from workflows.prompts import refusal_note, system_prompt, user_prompt
@@ -138,7 +138,10 @@ class _Delegation:
                 return Unusable(kind_of(bound), str(bound), "none")
             if isinstance(said, CallOutcome):
                 self.outcome = said
-                return judge(said, self.subagent.answer)
+                verdict = judge(said, self.subagent.answer)
+                if isinstance(verdict, Unusable) and _being_cancelled():
+                    raise asyncio.CancelledError(verdict.message)  # nobody asks again for a run that is over
+                return verdict
             if _being_cancelled():
                 raise asyncio.CancelledError(said.message)
             if said.kind == "circuit_open" and said.circuit and self.run.waits_for_circuit:
@@ -192,22 +195,23 @@ class _Delegation:
         )
         self.begun = True
         said: CallOutcome | CallFailure = CallFailure(kind="cancelled", message="cancelled", attempts=0)
+        activity = workflow.start_activity(
+            CALL_SUBAGENT,
+            call,
+            result_type=CallOutcome,
+            task_queue=subagent_queue(call.model),
+            activity_id=f"{self.agent}.{step}" if step else self.agent,
+            summary=self._summary(step),
+            start_to_close_timeout=START_TO_CLOSE,
+            schedule_to_close_timeout=self._time_left(),
+            heartbeat_timeout=HEARTBEAT_TIMEOUT,
+            retry_policy=replace(CALL_RETRY, maximum_attempts=attempts),
+            cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+        )
         try:
-            said = await workflow.execute_activity(
-                CALL_SUBAGENT,
-                call,
-                result_type=CallOutcome,
-                task_queue=subagent_queue(call.model),
-                activity_id=f"{self.agent}.{step}" if step else self.agent,
-                summary=self._summary(step),
-                start_to_close_timeout=START_TO_CLOSE,
-                schedule_to_close_timeout=self._time_left(),
-                heartbeat_timeout=HEARTBEAT_TIMEOUT,
-                retry_policy=replace(CALL_RETRY, maximum_attempts=attempts),
-                cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-            )
+            said = await to_its_end(activity)
         except ActivityError as error:
-            said = _failure(error)
+            said = failure_of(error)
         finally:
             self.run.ledger.settle(reservation, said.usage)
             self.usage = self.usage + said.usage
@@ -237,37 +241,6 @@ class _Delegation:
             duration=workflow.now() - self.started,
             **verdict,
         )
-
-
-def _failure(error: ActivityError) -> CallFailure:
-    """What ended an activity, as the failure table names it."""
-    cause = error.cause
-    if isinstance(cause, ApplicationError) and cause.details:
-        failure = CallFailure.model_validate(cause.details[0])
-        if error.retry_state == RetryState.TIMEOUT:
-            # The next attempt would begin after schedule-to-close, which is the deadline: the server ends it now.
-            words = f"the run's deadline leaves no time for another attempt; the last one: {failure.message}"
-            return failure.model_copy(update={"kind": "deadline", "message": words})
-        return failure
-    if isinstance(cause, ApplicationError):
-        root = cause
-        while isinstance(root.cause, ApplicationError):
-            root = root.cause
-        if root.type in UNREADABLE:
-            return CallFailure(kind="unreadable", message=root.message, attempts=0)
-        return CallFailure(kind="our_bug", message=f"{cause.type}: {cause.message}")
-    if isinstance(cause, CancelledError):
-        return CallFailure(kind="cancelled", message="cancelled", attempts=0)
-    if isinstance(cause, TimeoutError):
-        progress = [CallProgress.model_validate(each) for each in cause.last_heartbeat_details[:1]]
-        billed = progress[0].billed if progress else Usage()
-        attempts = progress[0].attempt if progress else 1
-        if cause.type == TimeoutType.SCHEDULE_TO_CLOSE:
-            words = "the run's deadline passed while it was under way"
-            return CallFailure(kind="deadline", message=words, usage=billed, attempts=attempts)
-        words = "no worker finished the call in time"
-        return CallFailure(kind="timeout", message=words, usage=billed, attempts=attempts)
-    return CallFailure(kind="our_bug", message=f"{type(cause).__name__}: {cause}")
 
 
 def _being_cancelled() -> bool:

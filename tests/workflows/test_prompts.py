@@ -201,7 +201,7 @@ async def test_a_previous_answer_cannot_close_its_block_with_the_fence_it_was_sh
         )
 
     source = random.Random(1)
-    monkeypatch.setattr(workflow, "execute_activity", answered)
+    monkeypatch.setattr(workflow, "start_activity", answered)
     monkeypatch.setattr(workflow, "now", lambda: datetime(2026, 11, 1, tzinfo=UTC))
     monkeypatch.setattr(workflow, "random", lambda: source)
     ledger = Ledger()
