@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import statistics
 import sys
 from collections.abc import Awaitable, Callable, Sequence
@@ -26,6 +27,7 @@ from time import perf_counter
 from uuid import uuid4
 
 import click
+import structlog
 from temporalio.client import Client
 from temporalio.worker import Worker
 
@@ -154,6 +156,8 @@ def rows(found: dict[str, dict[str, float]], agents: int, runs: int) -> Sequence
 @click.option("--json", "file", type=click.Path(path_type=Path), help="Write the figures to this file.")
 def main(agents: int, runs: int, latency: float, rounds: int, file: Path | None) -> None:
     """Measure what many subagents cost beside the same calls in a bare Temporal workflow."""
+    # A line for each of thousands of calls would be most of what is measured.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     found = asyncio.run(measure(agents, runs, latency, rounds))
     for what, figure, note in rows(found, agents, runs):
         print(f"{what:<44}{figure:>10}  {note}")

@@ -145,7 +145,11 @@ class Agenda(BaseModel):
     def tally(self) -> Tally:
         """The counts a policy decides by. A replacement counts for what it replaces, a duplicate not at all."""
         counted = [
-            (self._verdict(id), item.subtask.criticality)
+            # Looked at once for each subtask that ends, so the common cases are answered here.
+            (
+                "passed" if item.state == "passed" else "open" if item.state in _OPEN else self._verdict(id),
+                item.subtask.criticality,
+            )
             for id, item in self.items.items()
             if item.state not in {"shared", "left_out"} and item.subtask.replaces is None
         ]

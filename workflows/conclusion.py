@@ -58,6 +58,9 @@ class Conclusion:
         self._run, self._task = run, task
         self._kept: Grant | None = None
         self._kept_for: dict[str, Grant] = {}
+        """For reading the answers of subtasks under way."""
+        self._kept_for_answers: Grant | None = None
+        """For reading all answers that are there: one grant, for a ledger looks through all of them at every call."""
         self._subagent = SYNTHESIZER
         self._readings = 0
 
@@ -77,12 +80,14 @@ class Conclusion:
             return
 
     def reading(self, subtask: Subtask) -> Caps:
-        """What reading its answer will cost at most; nothing if nobody is kept back to read it."""
-        return self._cost(subtask.effort.tokens * TOKEN_BYTES, 0) if self._kept else Caps(nano_usd=0, tokens=0)
+        """What reading its answer will cost at most; nothing if nobody is kept back to read it, or nobody counts it."""
+        if self._kept is None or not self._run.ledger.capped:
+            return Caps(nano_usd=0, tokens=0)
+        return self._cost(subtask.effort.tokens * TOKEN_BYTES, 0)
 
     async def keep_room_for(self, subtask: Subtask) -> None:
         """Keep back what reading its answer will cost at most. Raises BoundExceeded if there is no room for that."""
-        if self._kept is not None:
+        if self._kept is not None and self._run.ledger.capped:
             self._kept_for[subtask.id] = await self._run.bounds.keep_back(subtask.id, self.reading(subtask))
 
     def has_ended(self, subtask: Subtask) -> None:
@@ -91,24 +96,27 @@ class Conclusion:
             return
         self._run.ledger.returned(grant, Spent())
         if self._run.state.get(result_key(subtask.id)) is not None:
-            self._keep_for_answer(subtask, grant.caps)
-
-    def _keep_for_answer(self, subtask: Subtask, most: Caps | None) -> None:
-        """Keep back what reading an answer costs; no more than was kept before, so that it fits."""
-        answer = self._run.state.excerpt([result_key(subtask.id)])
-        real = self._cost(len(to_json(answer)), 0)
-        nano_usd, tokens = real.nano_usd or 0, real.tokens or 0
-        if most is not None:
-            nano_usd, tokens = min(nano_usd, most.nano_usd or 0), min(tokens, most.tokens or 0)
-        with suppress(BoundExceeded):  # of a run that continues: then the synthesis is what is cut
-            self._kept_for[subtask.id] = self._run.ledger.keep_back(nano_usd=nano_usd, tokens=tokens)
+            real = self._cost_of_answers([subtask])
+            nano_usd = min(real.nano_usd or 0, grant.caps.nano_usd or 0)
+            self._keep_for_answers(Caps(nano_usd=nano_usd, tokens=min(real.tokens or 0, grant.caps.tokens or 0)))
 
     def resume(self, agenda: Agenda) -> None:
         """In a run that continues: keep back again what was kept before, for it was given back to be carried."""
         self.keep_room([item.subtask for item in agenda.items.values()])
-        if self._kept is not None:
-            for each in agenda.usable():
-                self._keep_for_answer(each, None)
+        if self._kept is not None and self._run.ledger.capped:
+            with suppress(BoundExceeded):  # then the synthesis is what is cut
+                self._keep_for_answers(self._cost_of_answers(agenda.usable()))
+
+    def _keep_for_answers(self, more: Caps) -> None:
+        before = self._kept_for_answers
+        nano_usd, tokens = more.nano_usd or 0, more.tokens or 0
+        if before is not None:
+            self._run.ledger.returned(before, Spent())
+            nano_usd, tokens = nano_usd + (before.caps.nano_usd or 0), tokens + (before.caps.tokens or 0)
+        self._kept_for_answers = self._run.ledger.keep_back(nano_usd=nano_usd, tokens=tokens)
+
+    def _cost_of_answers(self, subtasks: Sequence[Subtask]) -> Caps:
+        return self._cost(len(to_json(self._run.state.excerpt(result_key(each.id) for each in subtasks))), 0)
 
     async def write(self, agenda: Agenda) -> Concluded:
         """Put together what there is."""
@@ -125,9 +133,10 @@ class Conclusion:
 
     def give_room_back(self) -> None:
         """It is needed now, or no more."""
-        for grant in [*self._kept_for.values(), *([self._kept] if self._kept else [])]:
-            self._run.ledger.returned(grant, Spent())
-        self._kept, self._kept_for = None, {}
+        for grant in (*self._kept_for.values(), self._kept_for_answers, self._kept):
+            if grant is not None:
+                self._run.ledger.returned(grant, Spent())
+        self._kept, self._kept_for, self._kept_for_answers = None, {}, None
 
     def by_code(self, subtasks: Sequence[Subtask]) -> str:
         """The answers as they are, one after another."""

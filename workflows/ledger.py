@@ -261,7 +261,13 @@ class Ledger:
 
     def _refuse_beyond(self, asked: Caps) -> None:
         """Raise BoundExceeded for the bound that `asked` passes; one that it passes for good before any other."""
-        needs, kept = _by_bound(asked), self._kept_back()
+        needs = _by_bound(asked)
+        beyond = [
+            (bound, cap, used, held)
+            for bound, cap, used, held in self._books()
+            if cap is not None and needs[bound] and used + held + needs[bound] > cap
+        ]
+        kept = self._kept_back() if beyond else needs
         refusals = [
             BoundExceeded(
                 bound,
@@ -270,8 +276,7 @@ class Ledger:
                 enough=shown(FIELDS[bound], used + held + needs[bound]),
                 short=Caps.model_validate({FIELDS[bound]: used + held + needs[bound] - cap}),
             )
-            for bound, cap, used, held in self._books()
-            if cap is not None and needs[bound] and used + held + needs[bound] > cap
+            for bound, cap, used, held in beyond
         ]
         if refusals:
             raise next((each for each in refusals if each.for_good), refusals[0])

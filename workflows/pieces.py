@@ -131,7 +131,8 @@ class Pieces:
             raise
         finally:
             self._conclusion.has_ended(subtask)
-        self._stop_if_hopeless()
+        if self._agenda.items[subtask.id].state != "passed":
+            self._stop_if_hopeless()
         self._say()
 
     def wants_optional(self) -> bool:

@@ -33,11 +33,11 @@ _STATUS_COLOURS = {
 
 
 async def list_runs(limit: int, as_json: bool) -> Exit:
-    """The pipelines, then the latest runs."""
+    """The pipelines, then the latest runs that somebody started: those below a run are rows of `show`."""
     out, said = page(), notes()
     pipelines = discover()
     async with session(lambda line: said.print(line, style="dim", markup=False, soft_wrap=True), worker=False) as here:
-        query = f'TaskQueue = "{WORKFLOW_QUEUE}"'
+        query = f'TaskQueue = "{WORKFLOW_QUEUE}" AND ParentWorkflowId IS NULL'
         runs = [_row(each) async for each in here.client.list_workflows(query, limit=limit)]
     if as_json:
         known = [{"name": each.name, "summary": each.summary} for each in pipelines.values()]

@@ -136,7 +136,11 @@ class Result(RunResult):
 
     def summary(self) -> list[tuple[str, str, str]]:
         """Every subtask with what became of it."""
-        return [(f"{row.id}: {row.objective}", row.state.replace("_", " "), row.why or "") for row in self.subtasks]
+        words = {"passed": "pass", "failed": "fail"}
+        return [
+            (f"{row.id}: {row.objective}", words.get(row.state, row.state.replace("_", " ")), row.why or "")
+            for row in self.subtasks
+        ]
 
 
 @workflow.defn(name="decompose-delegate-synthesize")
