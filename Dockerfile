@@ -19,6 +19,7 @@ COPY simulator simulator
 ENV PATH=/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
+    HOME=/tmp \
     BREAKWATER_HOME=/tmp/breakwater \
     LOG_FORMAT=json \
     HEALTH_ADDRESS=0.0.0.0:8081 \

@@ -7,10 +7,12 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
+from packaging.utils import canonicalize_name
 
 from tests.cli.conftest import ROOT
 
@@ -22,6 +24,19 @@ DECISIONS = sorted((ROOT / "docs" / "decisions").glob("*.md"))
 TARGETS = dict(re.findall(r"^([a-z]+):(?!=).*\n((?:\t.*\n)*)", MAKEFILE, re.MULTILINE))
 PAGE = 45
 """Lines that one can take in at a glance."""
+
+
+@pytest.mark.parametrize(
+    ("lock", "extras"),
+    [("requirements.txt", ()), ("requirements-test.txt", ("test",)), ("requirements-fleet.txt", ("tracing", "s3"))],
+)
+def test_a_lock_has_all_that_pyproject_asks_for(lock: str, extras: tuple[str, ...]) -> None:
+    """Otherwise `make lock` was forgotten."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"], *(each for extra in extras for each in project["optional-dependencies"][extra])]
+    names = {canonicalize_name(re.split(r"[^A-Za-z0-9._-]", each)[0]) for each in wanted}
+    pinned = {canonicalize_name(name) for name in re.findall(r"^([\w.-]+)==", (ROOT / lock).read_text(), re.MULTILINE)}
+    assert names <= pinned, names - pinned
 
 
 def test_make_runs_what_the_gate_runs() -> None:

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from datetime import timedelta
 from functools import cache
 from importlib.util import find_spec
@@ -21,6 +22,7 @@ from activities.vault.seal import ENCRYPTION_KEY
 from hosting.home import PROJECT
 from hosting.temporal_command import DYNAMIC_CONFIG
 from worker import Settings
+from workflows.contracts import SEARCH_ATTRIBUTES
 
 DEPLOY = PROJECT / "deploy" / "compose"
 FILES = (PROJECT / "docker-compose.yml", DEPLOY / "answers.yml", DEPLOY / "answers-from-claude.yml")
@@ -140,6 +142,12 @@ def test_every_variable_of_the_example_is_read_and_the_other_way_round() -> None
     assert set(services()["worker"]["environment"]) <= of_workers | of_sdks | of_the_vault
     fixed_here = {"METRICS_ADDRESS", "HEALTH_ADDRESS", "LOG_FORMAT", *services()["worker"]["environment"]}
     assert of_workers <= fixed_here, of_workers - fixed_here
+
+
+def test_the_search_attributes_fit_a_database() -> None:
+    """Visibility on SQL has room for ten keywords and three of each other type."""
+    types = Counter(SEARCH_ATTRIBUTES.values())
+    assert all(number <= (10 if kind == "Keyword" else 3) for kind, number in types.items()), types
 
 
 def test_an_example_shows_the_default() -> None:
