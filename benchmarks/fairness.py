@@ -1,7 +1,7 @@
 """Five runs of one tenant beside five hundred of another: how much longer do they take than alone?
 
     python -m benchmarks.fairness                       # about a minute and a half
-    python -m benchmarks.fairness --many 50 --slots 5   # a quick look, no measurement
+    python -m benchmarks.fairness --many 100            # a quick look, no measurement
 
 One worker, one real Temporal server with the embedded settings, the stand-in; a run is one call. First the five alone,
 several times. Then the five hundred are started and, while they wait for the worker's slots, the five: without a
@@ -25,7 +25,7 @@ import click
 from temporalio.client import WorkflowHandle
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from benchmarks.rig import Rig, connected, rig
+from benchmarks.rig import Rig, connected, quiet, rig
 from benchmarks.storm_worker import STORM_QUEUE, Answered, OneCall
 from simulator import ServerOptions
 from worker import Settings
@@ -141,6 +141,7 @@ def table(found: Figures) -> str:
 @click.option("--json", "file", type=click.Path(path_type=Path), help="Write the figures to this file.")
 def main(few: int, many: int, slots: int, latency: float, file: Path | None) -> None:
     """Measure whether a tenant with much holds up one with little. Exits 1 if it does."""
+    quiet()
     found = asyncio.run(measure(few, many, slots, latency))
     print(table(found))
     if file:

@@ -32,7 +32,7 @@ from temporalio import activity, workflow
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from activities.claude import Claude, Meter
-from benchmarks.rig import Rig, rig
+from benchmarks.rig import Rig, quiet, rig
 from workflows.contracts import SUBAGENT_QUEUE, WORKFLOW_QUEUE, RunReport, SubagentCall
 from workflows.delegate import delegate
 from workflows.pipelines.plan_generate_evaluate import Input, PlanGenerateEvaluate, Result
@@ -221,6 +221,7 @@ async def measure(latency: float, rounds: int) -> dict[str, float]:
 @click.option("--json", "file", type=click.Path(path_type=Path), help="Write the figures to this file.")
 def main(latency: float, rounds: int, file: Path | None) -> None:
     """Measure what Breakwater costs on top of the calls themselves."""
+    quiet()
     found = asyncio.run(measure(latency, rounds))
     rows = [
         (f"three calls at {latency:g} s latency, plain asyncio", f"{found['run_plain_s']:.3f} s", ""),

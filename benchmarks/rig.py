@@ -10,12 +10,14 @@ need processes of their own: see benchmarks.storm_worker and tests/cli.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+import structlog
 from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
@@ -61,6 +63,11 @@ class Rig:
             for each in worker.workers(client, self.model, gate, journal, settings):
                 await stack.enter_async_context(each)
             yield Crew(client, gate)
+
+
+def quiet() -> None:
+    """For a benchmark's program: its standard output is its table, and a line for each call would be measured too."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
 
 
 @asynccontextmanager

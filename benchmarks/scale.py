@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import statistics
 import sys
 from collections.abc import Awaitable, Callable, Sequence
@@ -27,12 +26,11 @@ from time import perf_counter
 from uuid import uuid4
 
 import click
-import structlog
 from temporalio.client import Client
 from temporalio.worker import Worker
 
 from benchmarks.bare import AT_ONCE, Bare, Words
-from benchmarks.rig import Rig, rig
+from benchmarks.rig import Rig, quiet, rig
 from hosting.sandbox import sandbox
 from workflows.contracts import WORKFLOW_QUEUE, RunReport, SubagentCall
 from workflows.pipelines.decompose_delegate_synthesize import DecomposeDelegateSynthesize, Input, Result
@@ -156,8 +154,7 @@ def rows(found: dict[str, dict[str, float]], agents: int, runs: int) -> Sequence
 @click.option("--json", "file", type=click.Path(path_type=Path), help="Write the figures to this file.")
 def main(agents: int, runs: int, latency: float, rounds: int, file: Path | None) -> None:
     """Measure what many subagents cost beside the same calls in a bare Temporal workflow."""
-    # A line for each of thousands of calls would be most of what is measured.
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    quiet()
     found = asyncio.run(measure(agents, runs, latency, rounds))
     for what, figure, note in rows(found, agents, runs):
         print(f"{what:<44}{figure:>10}  {note}")
