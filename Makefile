@@ -29,9 +29,15 @@ test:  ## all tests, or TESTS=tests/circuit for some
 up:  ## server, UI and a worker of this checkout, until Ctrl-C
 	$(BIN)/python starter.py up
 
+figures:  ## BENCHMARKS.md of what was measured; MEASURE=all measures first, on an idle machine, or MEASURE=storm
+	$(BIN)/python -m benchmarks $(addprefix --measure ,$(MEASURE))
+
+histories:  ## record the runs that the tests replay again, or NAMES="one another"
+	$(BIN)/python -m tests.histories.record $(NAMES)
+
 check: lint types contracts test  ## all of it: what the gate asks
 
 lock:  ## pin every dependency again, after a change of pyproject.toml (needs uv)
 	.ci/lock
 
-.PHONY: help setup format lint types contracts test up check lock
+.PHONY: help setup format lint types contracts test up figures histories check lock

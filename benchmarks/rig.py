@@ -84,6 +84,11 @@ async def temporal_server(home: Home, *more: str) -> AsyncIterator[Client]:
         yield environment.client
 
 
+def quiet(level: int = logging.WARNING) -> None:
+    """What workers in this process log below this level is not said: a benchmark prints a table."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(level))
+
+
 def address(client: Client) -> str:
     """host:port of the server a client talks to."""
     return client.service_client.config.target_host

@@ -21,13 +21,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import click
-import structlog
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
 
 import worker
-from benchmarks.rig import address, rig, temporal_server
+from benchmarks.rig import address, quiet, rig, temporal_server
 from console.options import positional
 from console.runs import Handle, ended, start
 from hosting.home import Home
@@ -186,7 +185,7 @@ def main(names: tuple[str, ...]) -> None:
     if unknown := [name for name in names if name not in known]:
         raise click.UsageError(f"there is no scenario {unknown[0]!r}; there are {', '.join(known)}")
     # What goes wrong in these runs is meant to.
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    quiet(logging.CRITICAL)
     logging.getLogger("temporalio.activity").setLevel(logging.CRITICAL)
     wrong = asyncio.run(record([known[name] for name in names or known]))
     for error in wrong:
