@@ -1,6 +1,6 @@
 """Two hundred reviews of two hundred transactions, started in the same second: is every report its own?
 
-    python -m benchmarks.reviews [REVIEWS]
+    python -m benchmarks.reviews [REVIEWS] [--json FILE]
 
 Two starters (`starter.py batch`) with half of them each, two worker processes, the stand-in, a home of its own. Every
 second transaction has an amount that the stand-in's reviewer for AML objects to, and quotes: a report is right if its
@@ -20,6 +20,8 @@ from hashlib import sha256
 from pathlib import Path
 from time import monotonic
 from typing import Any
+
+import click
 
 ROOT = Path(__file__).resolve().parents[1]
 REVIEWS = 200
@@ -71,8 +73,8 @@ async def _address(up: Process) -> str:
     return address
 
 
-async def main(reviews: int) -> int:
-    """Run it and print the table; 0 if every report is right."""
+async def measure(reviews: int) -> dict[str, float]:
+    """Run it: how many reports there are, how many of them are right, and how long all took."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("ANTHROPIC_", "TEMPORAL_"))}
     with tempfile.TemporaryDirectory() as folder:
         environment = {**kept, "BREAKWATER_HOME": f"{folder}/home", "BREAKWATER_STAND_IN_LATENCY": "0"}
@@ -100,10 +102,28 @@ async def main(reviews: int) -> int:
             await (await start(environment, "starter.py", "down")).wait()
     reports = [(number, json.loads(line)) for number, out in enumerate(told) for line in out.splitlines()]
     right = sum(is_right(report, number + STARTERS * (report["line"] - 1)) for number, report in reports)
-    print("| reviews | starters | workers | reports | right | seconds |\n|---|---|---|---|---|---|")
-    print(f"| {reviews} | {STARTERS} | 2 | {len(reports)} | {right} | {took:.1f} |")
-    return 0 if right == reviews else 1
+    return {
+        "reviews": reviews,
+        "starters": STARTERS,
+        "workers": 2,
+        "reports": len(reports),
+        "right": right,
+        "seconds": round(took, 1),
+    }
+
+
+@click.command()
+@click.argument("reviews", type=click.IntRange(min=2), default=REVIEWS)
+@click.option("--json", "file", type=click.Path(path_type=Path), help="Write the figures to this file.")
+def main(reviews: int, file: Path | None) -> None:
+    """Start so many reviews at once, and look whether every report is its own. Exits 1 if one is not."""
+    found = asyncio.run(measure(reviews))
+    print("| " + " | ".join(found) + " |\n" + "|---" * len(found) + "|")
+    print("| " + " | ".join(f"{each:g}" for each in found.values()) + " |")
+    if file:
+        file.write_text(json.dumps(found, indent=1) + "\n")
+    sys.exit(0 if found["right"] == reviews else 1)
 
 
 if __name__ == "__main__":
-    raise SystemExit(asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else REVIEWS)))
+    main()

@@ -185,6 +185,23 @@ def _draw_fairness(found: Found, file: Path) -> None:
     )
 
 
+# --- reviews ----------------------------------------------------------------------------------------------------------
+
+
+def _reviews_ratios(found: Found) -> list[Ratio]:
+    return [
+        (
+            f"{found['reviews']} reviews started at once: reports that are their own",
+            f"{found['right']} of {found['reviews']}",
+        )
+    ]
+
+
+def _reviews_table(found: Found) -> list[list[str]]:
+    names = ("reviews", "starters", "workers", "reports", "right", "seconds")
+    return [list(names), [f"{found[name]:g}" for name in names]]
+
+
 # --- drills -----------------------------------------------------------------------------------------------------------
 
 BREACHES = {"lost": "lost runs", "false_successes": "false successes", "repeated": "calls paid again"}
@@ -247,6 +264,14 @@ BENCHMARKS = (
         _fairness_ratios,
         _fairness_table,
         _draw_fairness,
+    ),
+    Benchmark(
+        "reviews",
+        "Two hundred reviews at once",
+        ("-m", "benchmarks.reviews"),
+        "As many transactions, none like another; a report is right if it quotes its own and no other.",
+        _reviews_ratios,
+        _reviews_table,
     ),
     Benchmark(
         "drills",
