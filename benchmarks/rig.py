@@ -65,11 +65,6 @@ class Rig:
             yield Crew(client, gate)
 
 
-def quiet() -> None:
-    """For a benchmark's program: its standard output is its table, and a line for each call would be measured too."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-
-
 @asynccontextmanager
 async def temporal_server(home: Home, *more: str) -> AsyncIterator[Client]:
     """A real server with the embedded default's settings, in memory, on free ports, for as long as this is open.
@@ -84,8 +79,8 @@ async def temporal_server(home: Home, *more: str) -> AsyncIterator[Client]:
         yield environment.client
 
 
-def quiet(level: int = logging.WARNING) -> None:
-    """What workers in this process log below this level is not said: a benchmark prints a table."""
+def quiet(level: int = logging.CRITICAL) -> None:
+    """For a benchmark's program: its standard output is its table, and a line for each call would be measured too."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(level))
 
 

@@ -16,7 +16,7 @@ import click
 
 from activities.vault.errors import VaultError
 from console.cli.breaker import breaker
-from console.cli.records import audit, state
+from console.cli.records import audit, report, state
 from console.cli.steering import COMMANDS as STEERING
 from console.cli.upkeep import codec, gc, key
 from console.errors import Exit, Stop, finish
@@ -24,6 +24,13 @@ from hosting.errors import HostingError, Unreachable
 
 if TYPE_CHECKING:
     from workflows.pipelines import Pipeline
+
+
+STATUSES = (
+    *("running", "waiting_for_approval", "waiting_for_budget"),
+    *("passed", "not_passed", "failed", "cancelled", "terminated", "timed_out"),
+)
+"""What `list` says of a run, and can be asked for."""
 
 
 class Pipelines(click.Group):
@@ -92,7 +99,9 @@ def batch() -> None:
 @click.option("--only", required=True, metavar="A,B", help="What to pay for again, e.g. --only FATF.")
 @click.option("--id", "run_id", help="Name the new run.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of the result's text.")
-@click.option("--report", type=click.Path(path_type=Path), help="Write the report to FILE.md, .json or .txt too.")
+@click.option(
+    "--report", type=click.Path(path_type=Path), help="Write the report to FILE.html, .md, .json or .txt too."
+)
 def rerun(id: str, only: str, run_id: str | None, as_json: bool, report: Path | None) -> None:
     """Run a part of an ended run again: a new run, whose report names the earlier one and takes over the rest."""
     from console.commands.run import rerun as again
@@ -103,12 +112,20 @@ def rerun(id: str, only: str, run_id: str | None, as_json: bool, report: Path | 
 
 @starter.command("list")
 @click.option("--limit", type=click.IntRange(1, 1000), default=15, show_default=True, help="How many runs to show.")
+@click.option("--pipeline", help="Only runs of this pipeline.")
+@click.option("--status", type=click.Choice(STATUSES), help="Only runs that stand like this.")
+@click.option("--circuit", type=click.Choice(("open", "closed")), help="open: only runs that wait for an open circuit.")
+@click.option(
+    "--min-cost", type=click.FloatRange(min=0), metavar="USD", help="Only ended runs that cost at least this."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def list_(limit: int, as_json: bool) -> None:
-    """Show the pipelines and the recent runs."""
-    from console.commands.inspect import list_runs
+def list_(
+    limit: int, pipeline: str | None, status: str | None, circuit: str | None, min_cost: float | None, as_json: bool
+) -> None:
+    """Show the pipelines and the recent runs, or only the runs that are like this."""
+    from console.commands.inspect import Wanted, list_runs
 
-    finish(list_runs(limit, as_json))
+    finish(list_runs(limit, as_json, Wanted(pipeline, status, circuit, min_cost)))
 
 
 @starter.command()
@@ -133,7 +150,9 @@ def watch(id: str) -> None:
 @starter.command()
 @click.argument("id")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@click.option("--report", type=click.Path(path_type=Path), help="Write the report to FILE.md, .json or .txt too.")
+@click.option(
+    "--report", type=click.Path(path_type=Path), help="Write the report to FILE.html, .md, .json or .txt too."
+)
 def result(id: str, as_json: bool, report: Path | None) -> None:
     """Wait for a run's end, print its result, and exit as `run` would."""
     from console.commands.run import result_of_run
@@ -166,7 +185,7 @@ def down() -> None:
     finish(take_down())
 
 
-for command in (state, audit, breaker, codec, gc, key, *STEERING):
+for command in (state, report, audit, breaker, codec, gc, key, *STEERING):
     starter.add_command(command)
 
 

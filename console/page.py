@@ -5,9 +5,10 @@ Everything shown comes from the history and the report; nothing a model said is 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,31 +16,19 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from console.remarks import remarks
+from console.dossier import Dossier
 from console.render import SIMULATED, dollars, seconds, tokens
 from console.view import CallView, RunView
-from workflows.contracts import Reply, RunReport, Usage
+from workflows.contracts import Reply, Usage
+from workflows.inputs import RunInput
 from workflows.run import RunResult
 
 TEMPLATES = Path(__file__).parent / "templates"
+_TONES = {"✓": "good", "✗": "bad", "○": "open"}
+_SIGN = re.compile("<td>([✓✗○])")
+"""A cell of a matrix that begins with a verdict; what a model writes into a table is escaped and has no cells."""
 NARROWEST = 0.4
 """Percent of the timeline that the shortest call takes, so that it can still be seen."""
-
-
-@dataclass(frozen=True)
-class Dossier:
-    """Everything there is to say of a run that has ended, or stands still for a moment."""
-
-    report: RunReport[Any]
-    view: RunView
-    url: str | None
-    audit_sha256: str | None
-    """The hash of the audit's last line; None while the run goes on."""
-
-    @property
-    def elapsed(self) -> timedelta | None:
-        """How long the run took."""
-        return None if self.view.started is None else (self.view.ended or datetime.now(UTC)) - self.view.started
 
 
 @dataclass(frozen=True)
@@ -86,18 +75,20 @@ def html(dossier: Dossier) -> str:
         report=report,
         view=dossier.view,
         verdict="passed" if report.passed else "not passed" if report.status == "finished" else report.status,
+        why="" if report.stop_reason == report.status else report.stop_reason.replace("_", " "),
         tone="good" if report.passed else "bad" if report.status in ("failed", "cancelled") else "open",
         elapsed=seconds(dossier.elapsed) if dossier.elapsed is not None else "",
         tokens=tokens(report.usage),
         cost=dollars(report.cost_usd),
         bars=bars(dossier.view),
         shares=shares(report.agents),
-        waits=[bar for bar in bars(dossier.view) if bar.kind == "wait"],
+        circuit=circuit(dossier.view),
+        bounds=bounds(dossier.bounds),
+        asked=dossier.asked,
         result=Markup(_rendered(result.markdown())) if result else None,  # noqa: S704 - markdown-it escapes HTML in it
         url=dossier.url,
         audit=dossier.audit_sha256,
         simulated=SIMULATED if report.simulated else None,
-        remarks=remarks(report),
         written=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
     )
 
@@ -121,6 +112,29 @@ def bars(view: RunView) -> list[Bar]:
             took=seconds(call.elapsed(now)),
         )
         for call in view.calls
+    ]
+
+
+def circuit(view: RunView) -> list[tuple[str, str]]:
+    """What an open circuit did to the run, in order: who was denied a request, who waited, how long and why."""
+    now, told = datetime.now(UTC), []
+    for call in view.calls:
+        if call.is_wait:
+            waited = "waited" if call.ended else "has been waiting"
+            told.append((call.id, f"{waited} {seconds(call.elapsed(now))} {call.why or 'for the circuit to close'}"))
+        elif call.why and call.why.startswith("circuit_open"):
+            told.append((call.id, f"was denied and sent no request: {call.why.partition(': ')[2] or call.why}"))
+    return told
+
+
+def bounds(asked: RunInput) -> list[str]:
+    """What the run may use, as far as somebody said so."""
+    left = f"{asked.deadline.total_seconds():,.0f} s" if asked.deadline else ""
+    return [
+        *([f"at most {dollars(asked.budget_usd)}"] if asked.budget_usd is not None else []),
+        *([f"at most {asked.max_tokens:,} tokens"] if asked.max_tokens is not None else []),
+        f"at most {asked.max_agents} agents",
+        *([f"deadline after {left}"] if left else []),
     ]
 
 
@@ -155,4 +169,4 @@ def _kind(call: CallView) -> str:
 def _rendered(markdown: str) -> str:
     """Markdown as HTML; HTML in it is text, and no link or picture leads out of the page."""
     renderer = MarkdownIt("commonmark", {"html": False}).enable("table").disable(["link", "image", "autolink"])
-    return str(renderer.render(markdown))
+    return _SIGN.sub(lambda found: f'<td class="{_TONES[found[1]]}">{found[1]}', str(renderer.render(markdown)))

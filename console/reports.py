@@ -1,4 +1,4 @@
-"""A run's report as a file: Markdown, JSON or text, by the file's name."""
+"""A run's report as a file: a page (HTML), Markdown, JSON or text, by the file's name."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import os
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from console.errors import Exit, Stop
 from console.remarks import remarks
@@ -14,23 +14,33 @@ from console.render import SIMULATED, dollars, printable, seconds, tokens
 from workflows.contracts import Reply, RunReport
 from workflows.run import RunResult
 
-SUFFIXES = (".md", ".json", ".txt")
+if TYPE_CHECKING:
+    from console.dossier import Dossier
+
+PAGE = ".html"
+SUFFIXES = (PAGE, ".md", ".json", ".txt")
 
 
-def writable(file: Path) -> Path:
+def writable(file: Path, option: str = "--report") -> Path:
     """The file, if a report can be written there. Raises Stop before anything is paid for."""
     if file.suffix not in SUFFIXES:
-        raise Stop(f"--report {file}: name a file that ends in {', '.join(SUFFIXES)}", Exit.USAGE)
+        raise Stop(f"{option} {file}: name a file that ends in {', '.join(SUFFIXES)}", Exit.USAGE)
     if file.is_dir() or not file.absolute().parent.is_dir():
-        raise Stop(f"--report {file}: there is no folder {file.absolute().parent} for it, or it is one", Exit.USAGE)
+        raise Stop(f"{option} {file}: there is no folder {file.absolute().parent} for it, or it is one", Exit.USAGE)
     if not os.access(file if file.exists() else file.absolute().parent, os.W_OK):
-        raise Stop(f"--report {file}: you may not write there; name another file", Exit.USAGE)
+        raise Stop(f"{option} {file}: you may not write there; name another file", Exit.USAGE)
     return file
 
 
-def write_report(file: Path, report: RunReport[Any], url: str | None, elapsed: timedelta | None) -> None:
-    """Write the report in the form the file's name asks for. Raises Stop if it cannot be written."""
-    if file.suffix == ".json":
+def write_report(
+    file: Path, report: RunReport[Any], url: str | None, elapsed: timedelta | None, dossier: Dossier | None = None
+) -> None:
+    """Write the report in the form the file's name asks for; a page needs the dossier. Raises Stop if it cannot be."""
+    if file.suffix == PAGE and dossier is not None:
+        from console.page import html  # templates take a tenth of a second to load: only for who wants a page
+
+        text = html(dossier)
+    elif file.suffix == ".json":
         text = json.dumps(document(report, url), ensure_ascii=False, indent=2) + "\n"
     elif file.suffix == ".md":
         text = markdown(report, url, elapsed)

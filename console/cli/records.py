@@ -27,6 +27,23 @@ def state(id: str, key: str | None, events: bool, at: int | None, as_json: bool)
 
 
 @click.command()
+@click.argument("id")
+@click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="Write a page that opens in any browser.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="FILE.html, .md, .json or .txt.")
+def report(id: str, html: Path | None, output: Path | None) -> None:
+    """Write the report of a run to a file: a page for a person, Markdown, JSON or text. It need not have ended.
+
+    \b
+    starter.py report plan-generate-evaluate-1f0c --html run.html
+    """
+    from console.commands.report import write_reports
+
+    if html is None and output is None:
+        raise click.UsageError("name a file: starter.py report ID --html FILE, or -o FILE.html, .md, .json or .txt")
+    finish(write_reports(id, html, output))
+
+
+@click.command()
 @click.argument("id", required=False)
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Where to write the audit.")
 @click.option("--verify", "check", type=click.Path(path_type=Path), metavar="FILE", help="Check a file instead.")

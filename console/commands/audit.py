@@ -12,7 +12,7 @@ from pydantic_core import to_jsonable_python
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import HistoryEvent
-from temporalio.client import WorkflowExecutionStatus
+from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.converter import DataConverter
 
 from console.audit import chained, digest, head, verify
@@ -21,9 +21,9 @@ from console.decoding import decoded
 from console.errors import Exit, Stop
 from console.render import say
 from console.reports import write
-from console.runs import ended, find, history
+from console.runs import Handle, ended, find, history
 from console.session import session
-from workflows.contracts import CALL_SUBAGENT, CallFailure, CallOutcome, SubagentCall
+from workflows.contracts import CALL_SUBAGENT, CallFailure, CallOutcome, RunReport, SubagentCall
 from workflows.live_state import EVENTS_QUERY
 from workflows.state import Event
 
@@ -34,20 +34,26 @@ async def export_audit(id: str, file: Path) -> Exit:
         handle, description = await find(here.client, id)
         if description.status == WorkflowExecutionStatus.RUNNING:
             raise Stop(f"{id} has not ended; wait for it with `starter.py watch {id}`", Exit.USAGE)
-        converter = handle._client.data_converter
-        calls = [record async for record in _happened(history(here.client, id), converter)]
-        events = await ask(handle, EVENTS_QUERY, list[Event])
-        report = await ended(handle, description)
-    records = [
-        *calls,
-        *({"type": "state", **to_jsonable_python(event)} for event in events),
-        {"type": "report", **report.model_dump(mode="json")},
-    ]
-    lines = list(chained(records))
+        lines = await audit_lines(here.client, handle, await ended(handle, description))
     write(file, b"".join(lines))
     click.echo(f"{head(lines[-1])}  {file}")
     say(f"{len(lines)} lines; keep the hash elsewhere: it is the last line's, and `audit --verify` prints it again")
     return Exit.PASSED
+
+
+async def audit_lines(client: Client, handle: Handle, report: RunReport[Any]) -> list[bytes]:
+    """The audit of a run that has ended with this report. Its last line's hash stands for all of it."""
+    calls = [record async for record in _happened(history(client, handle.id), handle._client.data_converter)]
+    events = await ask(handle, EVENTS_QUERY, list[Event])
+    return list(
+        chained(
+            [
+                *calls,
+                *({"type": "state", **to_jsonable_python(event)} for event in events),
+                {"type": "report", **report.model_dump(mode="json")},
+            ]
+        )
+    )
 
 
 def verify_audit(file: Path, expected: str | None) -> Exit:

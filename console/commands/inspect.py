@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import click
 from pydantic_core import to_jsonable_python
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 from temporalio.client import WorkflowExecution
 
-from console.errors import Exit
+from console.errors import Exit, Stop
 from console.follow import snapshot
 from console.render import SIMULATED, dollars, notes, page, seconds, table, tokens
 from console.runs import find
 from console.session import session
-from workflows.contracts import COST_ATTRIBUTE, PIPELINE_ATTRIBUTE, STATUS_ATTRIBUTE, WORKFLOW_QUEUE
-from workflows.pipelines import discover
+from hosting.connection import how_to_add, missing_search_attributes
+from workflows.contracts import CIRCUIT_ATTRIBUTE, COST_ATTRIBUTE, PIPELINE_ATTRIBUTE, STATUS_ATTRIBUTE, WORKFLOW_QUEUE
+from workflows.pipelines import Pipeline, discover
 
 _STATUS_COLOURS = {
     "running": "cyan",
@@ -32,24 +35,60 @@ _STATUS_COLOURS = {
 }
 
 
-async def list_runs(limit: int, as_json: bool) -> Exit:
-    """The pipelines, then the latest runs that somebody started: those below a run are rows of `show`."""
+@dataclass(frozen=True)
+class Wanted:
+    """Which runs to list; None: whatever it is."""
+
+    pipeline: str | None = None
+    status: str | None = None
+    circuit: str | None = None
+    min_cost: float | None = None
+
+    @property
+    def anything(self) -> bool:
+        """Nobody said which."""
+        return self == Wanted()
+
+    def query(self) -> str:
+        """What the visibility store is asked. Raises Stop for a pipeline that nobody knows."""
+        parts = [f'TaskQueue = "{WORKFLOW_QUEUE}"', "ParentWorkflowId IS NULL"]
+        if self.pipeline is not None:
+            if self.pipeline not in discover():
+                raise Stop(f"there is no pipeline {self.pipeline!r}; there are: {', '.join(discover())}", Exit.USAGE)
+            parts.append(f'{PIPELINE_ATTRIBUTE.name} = "{self.pipeline}"')
+        if self.status in _TEMPORAL_KNOWS_BETTER:
+            parts.append(f'ExecutionStatus = "{_TEMPORAL_KNOWS_BETTER[self.status]}"')
+        elif self.status is not None:
+            parts.append(f'{STATUS_ATTRIBUTE.name} = "{self.status}"')
+            parts += [f'ExecutionStatus != "{each}"' for each in _TEMPORAL_KNOWS_BETTER.values()]
+        if self.circuit is not None:
+            parts.append(f'{CIRCUIT_ATTRIBUTE.name} = "{self.circuit}"')
+        if self.min_cost is not None:
+            parts.append(f"{COST_ATTRIBUTE.name} >= {self.min_cost:.9f}")
+        return " AND ".join(parts)
+
+
+async def list_runs(limit: int, as_json: bool, wanted: Wanted) -> Exit:
+    """The pipelines, then the latest runs that somebody started; only those that are wanted, if somebody said which.
+
+    Runs below a run are rows of `show`.
+    """
     out, said = page(), notes()
     pipelines = discover()
+    query = wanted.query()
     async with session(lambda line: said.print(line, style="dim", markup=False, soft_wrap=True), worker=False) as here:
-        query = f'TaskQueue = "{WORKFLOW_QUEUE}" AND ParentWorkflowId IS NULL'
+        if not wanted.anything and (missing := await missing_search_attributes(here.client)):
+            raise Stop(how_to_add(missing, here.connection.address, here.connection.namespace), Exit.USAGE)
         runs = [_row(each) async for each in here.client.list_workflows(query, limit=limit)]
     if as_json:
         known = [{"name": each.name, "summary": each.summary} for each in pipelines.values()]
         click.echo(json.dumps({"pipelines": known, "runs": runs}))
         return Exit.PASSED
-    shown = Table(title="Pipelines", title_justify="left", box=None, padding=(0, 2, 0, 0), show_header=False)
-    for pipeline in pipelines.values():
-        shown.add_row(Text(pipeline.name, style="bold"), pipeline.summary)
-    out.print(shown)
-    out.print()
+    if wanted.anything:
+        _show_pipelines(out, pipelines)
     if not runs:
-        out.print("No runs yet. Start one: starter.py run PIPELINE INPUT", markup=False)
+        none = "No runs yet. Start one: starter.py run PIPELINE INPUT"
+        out.print(none if wanted.anything else "No run is like that; `starter.py list` shows all of them", markup=False)
         return Exit.PASSED
     shown = Table(title="Recent runs", title_justify="left", box=None, padding=(0, 2, 0, 0), header_style="dim")
     for heading in ("id", "pipeline", "status", "cost", "started", "took"):
@@ -62,6 +101,14 @@ async def list_runs(limit: int, as_json: bool) -> Exit:
         shown.add_row(run["id"], run["pipeline"], status, cost, started, took)
     out.print(shown)
     return Exit.PASSED
+
+
+def _show_pipelines(out: Console, pipelines: Mapping[str, Pipeline]) -> None:
+    shown = Table(title="Pipelines", title_justify="left", box=None, padding=(0, 2, 0, 0), show_header=False)
+    for pipeline in pipelines.values():
+        shown.add_row(Text(pipeline.name, style="bold"), pipeline.summary)
+    out.print(shown)
+    out.print()
 
 
 async def show_run(id: str, as_json: bool) -> Exit:
@@ -109,8 +156,8 @@ def _row(run: WorkflowExecution) -> dict[str, Any]:
     }
 
 
-_TEMPORAL_KNOWS_BETTER = {"terminated", "timed_out"}
-"""Endings that gave the workflow no chance to set its own status."""
+_TEMPORAL_KNOWS_BETTER = {"terminated": "Terminated", "timed_out": "TimedOut"}
+"""Endings that gave the workflow no chance to set its own status, and what Temporal's lists call them."""
 
 
 def _parse(moment: str) -> datetime:

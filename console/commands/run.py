@@ -12,11 +12,12 @@ import click
 from rich.console import Console
 from temporalio.client import WorkflowExecutionDescription, WorkflowExecutionStatus
 
+from console.dossier import Dossier, gather
 from console.errors import Exit, Stop, finish
 from console.follow import follow
 from console.options import one_line, parameters, positional, validated
 from console.render import ending, notes, progress
-from console.reports import document, writable, write_report
+from console.reports import PAGE, document, writable, write_report
 from console.runs import Handle, checked, ended, exit_code, find, input_of, start, text_of
 from console.session import Session, session
 from workflows.contracts import RunReport
@@ -28,7 +29,9 @@ COMMON = (
     click.Option(["--detach"], is_flag=True, help="Print the run's id and leave; what runs it stays up."),
     click.Option(["--keep-up"], is_flag=True, help="Leave the embedded server and worker up afterwards."),
     click.Option(["--json", "as_json"], is_flag=True, help="Print one JSON document instead of the result's text."),
-    click.Option(["--report"], type=click.Path(path_type=Path), help="Write the report to FILE.md, .json or .txt too."),
+    click.Option(
+        ["--report"], type=click.Path(path_type=Path), help="Write the report to FILE.html, .md, .json or .txt too."
+    ),
 )
 
 
@@ -81,7 +84,8 @@ async def run_pipeline(
                 return Exit.PASSED
             elapsed = await _see(handle, here, shown)
             report = await ended(handle, await handle.describe())
-    return _tell(report, url, elapsed, console, as_json, report_file)
+            dossier = await _dossier(here, handle.id, report_file)
+    return _tell(report, url, elapsed, console, as_json, report_file, dossier)
 
 
 async def rerun(id: str, only: list[str], run_id: str | None, *, as_json: bool, report_file: Path | None) -> Exit:
@@ -112,7 +116,8 @@ async def rerun(id: str, only: list[str], run_id: str | None, *, as_json: bool, 
             shown.say(f"{how} {begun.handle.id}, an addendum to {id}" + (f"  {url}" if url else ""))
             elapsed = await _see(begun.handle, here, shown)
             report = await ended(begun.handle, await begun.handle.describe())
-    return _tell(report, url, elapsed, console, as_json, report_file)
+            dossier = await _dossier(here, begun.handle.id, report_file)
+    return _tell(report, url, elapsed, console, as_json, report_file, dossier)
 
 
 async def watch_run(id: str) -> Exit:
@@ -154,7 +159,8 @@ async def _attached(id: str, *, as_json: bool, text: bool, report_file: Path | N
                 await here.worker()
             elapsed = await _see(handle, here, shown)
             report = await ended(handle, await handle.describe())
-    return _tell(report, url, elapsed, console, as_json, report_file, text=text)
+            dossier = await _dossier(here, id, report_file)
+    return _tell(report, url, elapsed, console, as_json, report_file, dossier, text=text)
 
 
 async def _see(handle: Handle, here: Session, shown: Any) -> timedelta | None:
@@ -172,6 +178,14 @@ async def _see(handle: Handle, here: Session, shown: Any) -> timedelta | None:
     return elapsed
 
 
+async def _dossier(here: Session, id: str, file: Path | None) -> Dossier | None:
+    """What a page needs beyond the report; nothing if no page is wanted."""
+    if file is None or file.suffix != PAGE:
+        return None
+    await here.worker()
+    return await gather(here.client, id, here.url(id))
+
+
 def _tell(
     report: RunReport[Any],
     url: str | None,
@@ -179,6 +193,7 @@ def _tell(
     console: Console,
     as_json: bool,
     report_file: Path | None,
+    dossier: Dossier | None,
     *,
     text: bool = True,
 ) -> Exit:
@@ -190,7 +205,7 @@ def _tell(
     elif text and (words := text_of(report)) is not None:
         click.echo(words)
     if report_file is not None:
-        write_report(report_file, report, url, elapsed)  # last: what was paid for has been shown if this fails
+        write_report(report_file, report, url, elapsed, dossier)  # last: what was paid for has been shown if this fails
     return exit_code(report)
 
 
