@@ -178,6 +178,7 @@ class Run(Generic[ResultT]):
             waiting=self._waiting_for_a_person,
             proposal=self.approvals.proposal,
             warnings=self.bounds.warnings,
+            message=self._ended.message if self._ended else None,
         )
         workflow.set_current_details(page)
 
