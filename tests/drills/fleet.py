@@ -23,6 +23,7 @@ from temporalio.service import RPCError
 from hosting.home import HOME_VARIABLE, Home
 from simulator import Journal, ServerOptions, Simulator
 from tests.circuit.servers import ValkeyServer
+from tests.cli.conftest import CLEARED
 from tests.drills import quick_worker
 from tests.drills.invariants import Disaster, Story
 from tests.drills.processes import SOON, Program, TemporalServer, start_worker
@@ -32,8 +33,6 @@ from workflows.subagents.planner import Criterion
 
 SERVER_PAUSE = 0.1
 """Seconds before a server that is being killed is asked again: it comes back."""
-OURS = ("ANTHROPIC_", "TEMPORAL_", "BREAKER_", "BREAKWATER_", "JOURNAL_", "WORKER_", "SUBAGENT_", "MAX_", "METRICS_")
-"""Variables a drill must not inherit."""
 ROUNDS = 6
 """Of generating and evaluating: twelve calls."""
 AGENTS = tuple(f"{role}-{number}" for number in range(1, ROUNDS + 1) for role in ("generator", "evaluator"))
@@ -116,7 +115,7 @@ class Fleet:
 
     def environment(self) -> dict[str, str]:
         """What a worker is started with."""
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(OURS)} | {
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(CLEARED)} | {
             "TEMPORAL_ADDRESS": self.server.address,
             "ANTHROPIC_BASE_URL": self.simulator.url,
             "ANTHROPIC_API_KEY": "drill",

@@ -15,9 +15,10 @@ from datetime import timedelta
 from pathlib import Path
 
 from hosting.home import PROJECT, Home
-from hosting.ports import LOOPBACK, Ports, choose
+from hosting.ports import LOOPBACK, Ports
 from hosting.readiness import ready
 from hosting.temporal_command import SILENT, server_command
+from tests.quiet_ports import quiet_port
 
 PR_SET_PDEATHSIG = 1
 SOON = timedelta(seconds=60)
@@ -137,7 +138,7 @@ class TemporalServer:
         """Start it, or start it again, and wait until it can be used."""
         self._home.prepare()
         if self._ports is None:
-            self._ports = choose((free_port(), free_port()), {})
+            self._ports = Ports(quiet_port(), quiet_port())
         environment = {**os.environ, **SILENT}
         self.program = await Program.start(server_command(self._home, self._ports), environment, self._home.root)
         await ready(self.address, SOON)
@@ -165,13 +166,3 @@ async def start_worker(program: Sequence[str], environment: Mapping[str, str]) -
     line = await worker.says('"worker.ready"')
     assert json.loads(line)["pid"] == worker.pid
     return worker
-
-
-def free_port() -> int:
-    """A port that nobody has now."""
-    import socket
-
-    with socket.socket() as listener:
-        listener.bind((LOOPBACK, 0))
-        port: int = listener.getsockname()[1]
-        return port

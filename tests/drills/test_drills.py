@@ -11,6 +11,8 @@ from tests.drills.fleet import Fleet
 from tests.drills.invariants import NOTICED_WITHIN, Findings
 from tests.drills.strikes import A_WORKER, ALL_WORKERS, DISK, DRAIN, SERVER, STORE, ZOMBIE, Drill
 
+pytestmark = pytest.mark.xdist_group("drills")  # they share one stage
+
 AT_ONCE = 3
 """Runs that go on while something is struck."""
 

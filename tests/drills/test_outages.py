@@ -12,6 +12,8 @@ from tests.drills.fleet import Fleet
 from workflows.contracts import WORKFLOW_QUEUE
 from workflows.pipelines.plan_generate_evaluate import Input, PlanGenerateEvaluate
 
+pytestmark = pytest.mark.xdist_group("drills")  # they share one stage
+
 RUNS = 20
 SERVICE_TIME = 1.0
 """Seconds of a call: enough for twenty to be under way at once."""
