@@ -42,7 +42,7 @@ SHARES = {
 """How often each is struck, in proportion; of those that are killed at least as many as was asked for."""
 LEGEND = (
     "made again: calls that were in flight when something died; worst notice: from a worker's death until another has "
-    "its call; paid again: any other call that was made twice"
+    "its call; paid again: any other call that was made twice; state torn: a state that is not what its log says"
 )
 KILLED = ("a worker", "all workers", "the server", "the store")
 
@@ -75,6 +75,8 @@ async def practise(
                     told=lambda: told.advance(task),  # noqa: B023
                 )
                 found[drill.name] = (strikes, monotonic() - began, findings)
+                if not told.console.is_terminal:
+                    told.console.print(f"{drill.name}: struck {strikes} times", highlight=False)
                 for breach in findings.breaches:
                     told.console.print(breach, style="red", markup=False)
     return found
@@ -83,7 +85,9 @@ async def practise(
 def table(found: dict[str, tuple[int, float, Findings]]) -> Table:
     """One row for each drill, and the sum."""
     columns = ("struck", "times", "runs", "calls", "requests", "made\nagain", "worst\nnotice")
-    drawn = Table(*columns, "lost\nruns", "false\nsuccess", "paid\nagain", "time", box=SIMPLE, caption=LEGEND)
+    drawn = Table(
+        *columns, "lost\nruns", "false\nsuccess", "paid\nagain", "state\ntorn", "time", box=SIMPLE, caption=LEGEND
+    )
     for column in drawn.columns[1:]:
         column.justify = "right"
     total, everything, time = Findings(), 0, 0.0
@@ -98,7 +102,7 @@ def table(found: dict[str, tuple[int, float, Findings]]) -> Table:
 def _cells(strikes: int, seconds: float, found: Findings) -> list[str]:
     counts = (strikes, found.runs, found.calls, found.requests, found.made_again)
     notice = f"{max(found.noticed):.1f} s" if found.noticed else "–"
-    breaches = (len(found.lost), len(found.false_successes), len(found.repeated))
+    breaches = (len(found.lost), len(found.false_successes), len(found.repeated), len(found.not_replayed))
     return [*map(str, counts), notice, *map(str, breaches), f"{seconds:.0f} s"]
 
 
@@ -125,7 +129,10 @@ def main(kills: int, chosen: tuple[str, ...], at_once: int, seed: int | None, qu
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True)) as told:
         told.console.print(f"seed {seed}", highlight=False)
-        found = asyncio.run(practise(plan(kills, chosen), QUICK if quick else REAL, at_once, Random(seed), told))
+        try:
+            found = asyncio.run(practise(plan(kills, chosen), QUICK if quick else REAL, at_once, Random(seed), told))
+        except ExceptionGroup as group:
+            raise click.ClickException("; ".join(map(str, group.exceptions))) from group
     Console().print(table(found))
     if file:
         rows = [

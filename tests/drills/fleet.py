@@ -1,4 +1,4 @@
-"""The stage of a drill: a server, the stand-in as the witness, workers, and runs of twelve calls meanwhile."""
+"""The stage of a drill: a server, a store, the stand-in as the witness, and workers."""
 
 from __future__ import annotations
 
@@ -7,39 +7,26 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from random import Random
-from typing import Any
-from uuid import uuid4
 
-from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
+from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
-from temporalio.service import RPCError
 
 from hosting.home import HOME_VARIABLE, Home
 from simulator import Journal, ServerOptions, Simulator
 from tests.circuit.servers import ValkeyServer
 from tests.cli.conftest import CLEARED
 from tests.drills import quick_worker
-from tests.drills.invariants import Disaster, Story
+from tests.drills.invariants import Disaster
 from tests.drills.processes import SOON, Program, TemporalServer, start_worker
-from workflows.contracts import HEARTBEAT_TIMEOUT, WORKFLOW_QUEUE, RunReport
-from workflows.pipelines.plan_generate_evaluate import Input, PlanGenerateEvaluate, Result
-from workflows.subagents.planner import Criterion
+from workflows.contracts import HEARTBEAT_TIMEOUT
 
-SERVER_PAUSE = 0.1
-"""Seconds before a server that is being killed is asked again: it comes back."""
-ROUNDS = 6
-"""Of generating and evaluating: twelve calls."""
-AGENTS = tuple(f"{role}-{number}" for number in range(1, ROUNDS + 1) for role in ("generator", "evaluator"))
 GRACE = timedelta(seconds=10)
 """What a worker gets at SIGTERM."""
-ENDS_WITHIN = timedelta(minutes=10)
-"""A run that is struck again and again; without that it takes seconds."""
 
 
 @dataclass(frozen=True)
@@ -128,54 +115,6 @@ class Fleet:
         self.workers = [worker for worker in self.workers if worker not in workers]
         self.gone += workers
 
-    # --- runs -----------------------------------------------------------------------------------------------------
-
-    async def begin(self, *, passes: bool = True) -> Story:
-        """Start a run of twelve calls whose work passes at the end, or does not."""
-        run = f"drill-{uuid4().hex[:12]}"
-        last = evaluation(ROUNDS if passes else ROUNDS - 1)
-        rule = {"match": {"run": run, "agent": f"evaluator-{ROUNDS}"}, "answer": last, "latency": self.latency}
-        self.simulator.rules([rule], append=True)
-        criteria = [
-            Criterion(id=f"C{number}", statement=f"Point {number}.", how_to_verify="Read it.", level="must")
-            for number in range(1, ROUNDS + 1)
-        ]
-        words = Input(task="A drill.", planner=False, criteria=criteria, max_revisions=ROUNDS - 1)
-        while True:
-            try:
-                await self.client.start_workflow(PlanGenerateEvaluate.run, words, id=run, task_queue=WORKFLOW_QUEUE)
-            except WorkflowAlreadyStartedError:
-                # By the question before, whose answer died with the server.
-                break
-            except RPCError:
-                await asyncio.sleep(SERVER_PAUSE)
-            else:
-                break
-        return Story(run, AGENTS, passes, None, ())
-
-    async def end(self, story: Story) -> Story:
-        """The story to its end, or without a report if it has none in time."""
-        report: RunReport[Result] | None = None
-        with suppress(TimeoutError):
-            async with asyncio.timeout(ENDS_WITHIN.total_seconds()):
-                report = await self._report(story.id)
-        entries = tuple(self.simulator.journal.entries(run=story.id))
-        return Story(story.id, story.agents, story.passes, report, entries)
-
-    async def _report(self, run: str) -> RunReport[Result]:
-        handle: WorkflowHandle[Any, RunReport[Result]] = self.client.get_workflow_handle(
-            run, result_type=RunReport[Result]
-        )
-        while True:
-            try:
-                return await handle.result()
-            except WorkflowFailureError as error:
-                if not isinstance(error.cause, ApplicationError) or not error.cause.details:
-                    raise
-                return RunReport[Result].model_validate(error.cause.details[0])
-            except RPCError:
-                await asyncio.sleep(SERVER_PAUSE)
-
     # --- the witness ----------------------------------------------------------------------------------------------
 
     def note(self, what: str, since: float | None = None) -> None:
@@ -228,31 +167,3 @@ async def fleet(folder: Path, crew: Crew, latency: float) -> AsyncIterator[Fleet
                 await server.kill()
     finally:
         valkey.kill()
-
-
-def script(latency: float) -> list[dict[str, object]]:
-    """Answers to every call but a run's last: each version mends one point more."""
-    rules: list[dict[str, object]] = []
-    for number in range(1, ROUNDS + 1):
-        draft = {"approach": "One point after the other.", "content": f"Version {number}.\n" + "A line of work.\n" * 40}
-        rules.append({"match": {"agent": f"generator-{number}"}, "answer": draft, "latency": latency})
-        if number < ROUNDS:
-            answer = evaluation(number)
-            rules.append({"match": {"agent": f"evaluator-{number}"}, "answer": answer, "latency": latency})
-    return rules
-
-
-def evaluation(met: int) -> dict[str, object]:
-    """An evaluator's answer: so many of the points are met."""
-    return {
-        "assessments": [
-            {
-                "id": f"C{number}",
-                "evidence": "as it stands in the text",
-                "verdict": "pass" if number <= met else "fail",
-                "place": "" if number <= met else "line 1",
-                "remedy": "" if number <= met else f"mend point {number}",
-            }
-            for number in range(1, ROUNDS + 1)
-        ]
-    }

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import pairwise
+from typing import Any
+
+from pydantic import JsonValue
 
 from simulator import Entry
 from workflows.contracts import RunReport
-from workflows.pipelines.plan_generate_evaluate import Result
+from workflows.state import Entry as Standing
+from workflows.state import Event, digest
 
 NOTICED_WITHIN = timedelta(seconds=5)
 """Beyond the heartbeat timeout: by then another worker has the call of one that died."""
@@ -42,9 +46,13 @@ class Story:
     """Who must have been called, in order: each is one call."""
     passes: bool
     """Whether its work is good enough, by the answers that were prepared for it."""
-    report: RunReport[Result] | None
+    keys: tuple[str, ...] = ()
+    """What must stand in its state at the end."""
+    report: RunReport[Any] | None = None
     """None if it has not ended."""
-    entries: tuple[Entry, ...]
+    entries: tuple[Entry, ...] = ()
+    log: tuple[Event, ...] = ()
+    state: Mapping[str, Standing] = field(default_factory=dict)
 
     def requests(self, agent: str) -> list[Entry]:
         """What the API saw of one call, attempt by attempt."""
@@ -54,7 +62,7 @@ class Story:
 
 @dataclass
 class Findings:
-    """What was found: nothing in `lost`, `false_successes` and `repeated`, or it is a breach."""
+    """What was found: nothing in its lists of words, or it is a breach."""
 
     runs: int = 0
     calls: int = 0
@@ -64,13 +72,14 @@ class Findings:
     lost: list[str] = field(default_factory=list)
     false_successes: list[str] = field(default_factory=list)
     repeated: list[str] = field(default_factory=list)
+    not_replayed: list[str] = field(default_factory=list)
     noticed: list[float] = field(default_factory=list)
     """Seconds from a worker's death until another made its call."""
 
     @property
     def breaches(self) -> list[str]:
         """Everything that must not be, one line each."""
-        return [*self.lost, *self.false_successes, *self.repeated]
+        return [*self.lost, *self.false_successes, *self.repeated, *self.not_replayed]
 
 
 def check(stories: Sequence[Story], disasters: Sequence[Disaster]) -> Findings:
@@ -82,6 +91,7 @@ def check(stories: Sequence[Story], disasters: Sequence[Disaster]) -> Findings:
         found.lost += _ends(story)
         found.false_successes += _tells_the_truth(story)
         found.repeated += _pays_once(story, disasters)
+        found.not_replayed += _replays(story)
         found.made_again += len(story.entries) - len({entry.agent for entry in story.entries})
         found.noticed += _noticed(story, disasters)
     return found
@@ -102,7 +112,7 @@ def _tells_the_truth(story: Story) -> Iterator[str]:
         return
     if report.passed != story.passes:
         yield f"{story.id} says passed={report.passed}, and its work should be {story.passes}"
-    if [reply.agent for reply in report.agents] != list(story.agents):
+    if sorted(reply.agent for reply in report.agents) != sorted(story.agents):
         yield f"{story.id} called {[reply.agent for reply in report.agents]}"
     tokens = 0
     for reply in report.agents:
@@ -120,6 +130,20 @@ def _pays_once(story: Story, disasters: Sequence[Disaster]) -> Iterator[str]:
         for entry in story.requests(agent)[:-1]:
             if not any(disaster.caught(entry) for disaster in disasters):
                 yield f"{story.id} asked again for {agent} after {entry.request_id} was {entry.outcome}"
+
+
+def _replays(story: Story) -> Iterator[str]:
+    """The state is what its log says, written once for each key, and nothing is missing in either."""
+    if story.report is None:
+        return
+    told: dict[str, tuple[JsonValue, int, str]] = {}
+    for number, event in enumerate(story.log, 1):
+        if event.seq != number or digest(event.value) != event.digest or event.outcome != "written":
+            yield f"{story.id} has event {event.seq} of {event.key}, {event.outcome}, as number {number} of its log"
+        told[event.key] = (event.value, event.base_version + 1, event.writer)
+    stands = {key: (entry.value, entry.version, entry.writer) for key, entry in story.state.items()}
+    if told != stands or set(stands) != set(story.keys) or any(version != 1 for _, version, _ in stands.values()):
+        yield f"{story.id} has {stands} in its state, and its log says {told}"
 
 
 def _noticed(story: Story, disasters: Sequence[Disaster]) -> Iterator[float]:

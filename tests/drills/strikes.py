@@ -12,9 +12,10 @@ from functools import partial
 from random import Random
 
 from simulator import Entry, Journal
-from tests.drills.fleet import AGENTS, GRACE, Fleet, script
+from tests.drills.fleet import GRACE, Fleet
 from tests.drills.invariants import Findings, Story, check
 from tests.drills.processes import Program
+from tests.drills.runs import LAST_CALLS, begin_review, begin_rounds, end, script
 
 FULL = 4096
 """Bytes a file may have while the disk is full: none of a store's can grow then."""
@@ -23,10 +24,11 @@ DOOMED = 4
 
 SWALLOWED = 12
 """Heartbeat timeouts until a paused worker's five polls have taken a call each, with the pauses between attempts."""
-TRIES = 4
-"""A worker that is paused has a call in flight two times of three."""
+TRIES = 10
+"""A worker that is paused may have no call in flight, or only one that nobody would miss soon."""
 
 Strike = Callable[[Fleet, Random], Awaitable[None]]
+Begin = Callable[[Fleet, bool], Awaitable[Story]]
 
 
 @dataclass(frozen=True)
@@ -41,12 +43,13 @@ class Drill:
     async def run(
         self, fleet: Fleet, *, strikes: int, at_once: int, random: Random, told: Callable[[], None]
     ) -> Findings:
-        """Strike so many times while so many runs go on, then let them end, and check. `told` after each strike."""
+        """Strike so many times while so many runs and a review go on, let them end, check. `told` after each strike."""
         fleet.simulator.rules(script(fleet.latency))
         await fleet.staffed(self.workers, fleet.valkey.url if self.valkey else None)
         before, over = len(fleet.disasters), asyncio.Event()
         async with asyncio.TaskGroup() as group:
-            flows = [group.create_task(_flow(fleet, number, over)) for number in range(at_once)]
+            flows = [group.create_task(_flow(fleet, begin_rounds, number, over)) for number in range(at_once)]
+            flows.append(group.create_task(_flow(fleet, begin_review, 0, over)))
             for _ in range(strikes):
                 await fleet.random_moment(random)
                 await self.strike(fleet, random)
@@ -56,12 +59,12 @@ class Drill:
         return check(stories, fleet.disasters[before:])
 
 
-async def _flow(fleet: Fleet, number: int, over: asyncio.Event) -> list[Story]:
+async def _flow(fleet: Fleet, begin: Begin, number: int, over: asyncio.Event) -> list[Story]:
     """One run after the other, until it is over."""
     stories: list[Story] = []
     while not stories or not over.is_set():
         passes = (number + len(stories)) % DOOMED != DOOMED - 1
-        stories.append(await fleet.end(await fleet.begin(passes=passes)))
+        stories.append(await end(fleet, await begin(fleet, passes)))
         if stories[-1].report is None:
             break
     return stories
@@ -115,7 +118,7 @@ async def a_zombie(fleet: Fleet, random: Random) -> None:
         worker, since = random.choice(fleet.workers), fleet.now()
         worker.send(signal.SIGSTOP)
         left = [
-            entry for entry in fleet.simulator.journal if entry.outcome == "in_flight" and entry.agent != AGENTS[-1]
+            entry for entry in fleet.simulator.journal if entry.outcome == "in_flight" and entry.agent not in LAST_CALLS
         ]
         known = await fleet.sees(partial(_is_known, left), overtaken)
         worker.send(signal.SIGCONT)

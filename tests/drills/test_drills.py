@@ -13,8 +13,8 @@ from tests.drills.strikes import A_WORKER, ALL_WORKERS, DISK, DRAIN, SERVER, STO
 
 pytestmark = pytest.mark.xdist_group("drills")  # they share one stage
 
-AT_ONCE = 3
-"""Runs that go on while something is struck."""
+AT_ONCE = 2
+"""Runs that go on while something is struck, beside a review."""
 
 
 async def practise(drill: Drill, stage: Fleet, strikes: int = 1) -> Findings:

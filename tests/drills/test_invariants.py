@@ -11,9 +11,13 @@ import pytest
 from simulator import Entry
 from tests.drills.invariants import Disaster, Story, check
 from workflows.contracts import Reply, RunReport, Usage
-from workflows.pipelines.plan_generate_evaluate import Result
+from workflows.state import Entry as Standing
+from workflows.state import Event, digest
 
 AGENTS = ("generator-1", "evaluator-1")
+KEY = "stage/task"
+NOW = datetime(2026, 11, 24, tzinfo=UTC)
+STANDING = Standing(value="v", version=1, writer="w", run="r", attempt=1, at=NOW)
 KILL = Disaster("worker", 1.5, 1.5)
 
 
@@ -29,6 +33,12 @@ def entry(number: int, at: float, **other: Any) -> Entry:
     return Entry(seq=number, at=at, method="POST", path="/", request_id=f"req_{number}", run="r", **{**said, **other})
 
 
+def event(number: int, **other: Any) -> Event:
+    """A write to the one key of the run's state."""
+    said = {"seq": number, "at": NOW, "writer": "w", "run": "r", "attempt": 1, "key": KEY, "base_version": 0}
+    return Event(**{**said, "value": "v", "digest": digest("v"), "outcome": "written", **other})
+
+
 def reply(agent: str, request_id: str) -> Reply[Any]:
     """What the run says about one call."""
     return Reply(
@@ -39,14 +49,14 @@ def reply(agent: str, request_id: str) -> Reply[Any]:
         model="claude-haiku-5-5",
         request_id=request_id,
         attempts=1,
-        started_at=datetime(2026, 11, 24, tzinfo=UTC),
+        started_at=NOW,
         duration=timedelta(seconds=1),
     )
 
 
 def story(*more: Entry, **other: Any) -> Story:
     """A run of two calls that went well, and what else the API saw or the run says."""
-    report = RunReport[Result](
+    report = RunReport[Any](
         **{
             "run_id": "r",
             "pipeline": "p",
@@ -62,7 +72,7 @@ def story(*more: Entry, **other: Any) -> Story:
         }
     )
     seen = (entry(1, 1.0), entry(2, 3.0, agent=AGENTS[1]), *more)
-    return Story("r", AGENTS, passes=True, report=report, entries=seen)
+    return Story("r", AGENTS, True, (KEY,), report, seen, (event(1),), {KEY: STANDING})
 
 
 def test_a_run_that_went_well_is_no_breach() -> None:
@@ -113,6 +123,34 @@ def test_a_call_may_be_made_again_only_if_it_was_in_flight(
     """Anything else was paid twice."""
     found = check([story(again)], disasters)
     assert (bool(found.repeated), found.made_again) == (breach, 1)
+
+
+@pytest.mark.parametrize(
+    "torn",
+    [
+        replace(story(), log=()),
+        replace(story(), log=(event(2),)),
+        replace(story(), log=(event(1, value="other"),)),
+        replace(story(), log=(event(1), event(2, base_version=1))),
+        replace(story(), log=(event(1, outcome="refused", refusal="stale"),)),
+        replace(story(), state={}),
+        replace(story(), state={KEY: STANDING.model_copy(update={"writer": "other"})}),
+        replace(story(), log=(), state={}),
+    ],
+    ids=[
+        "no log",
+        "a gap",
+        "another value",
+        "written twice",
+        "refused",
+        "no state",
+        "another writer",
+        "nothing at all",
+    ],
+)
+def test_a_state_that_is_not_what_its_log_says_is_a_breach(torn: Story) -> None:
+    """Nor may anything be missing, or written by two."""
+    assert check([torn], []).not_replayed
 
 
 def test_how_soon_a_death_was_noticed_is_measured() -> None:
