@@ -94,6 +94,9 @@ MOST_WAITS = 10_000
 STICKY_TIMEOUT = timedelta(seconds=1)
 """How long a run waits for the worker that has it in cache: after a kill -9, 3 s instead of 12 (measured)."""
 
+LISTENING = r"(127\.0\.0\.1|0\.0\.0\.0|localhost|\[::1?\])"
+"""Where a worker may listen: this machine, or all of a container's addresses."""
+
 log = structlog.get_logger("worker")
 
 
@@ -108,12 +111,12 @@ class Settings(BaseModel):
     subagent_silence_timeout: float = Field(default=SILENCE.total_seconds(), gt=0, le=3_600)
     worker_grace_period: float = Field(default=30, ge=0, le=86_400)
     worker_patience: float = Field(default=300, ge=0, le=86_400)
-    breakwater_stand_in_url: str | None = Field(default=None, pattern=r"^https?://[^\s/]+/?$")
-    metrics_address: str | None = Field(default=None, pattern=r"^(127\.0\.0\.1|0\.0\.0\.0|localhost|\[::1?\]):\d{1,5}$")
-    log_format: Literal["text", "json"] = "text"
-    health_address: str | None = Field(
-        default=None, pattern=r"^((127\.0\.0\.1|0\.0\.0\.0|localhost|\[::1?\])?:)?\d{1,5}$"
+    breakwater_stand_in_url: str | None = Field(
+        default=None, pattern=r"^https?://[^\s/]+/?$", examples=["http://host:1"]
     )
+    metrics_address: str | None = Field(default=None, pattern=rf"^{LISTENING}:\d{{1,5}}$", examples=["127.0.0.1:9464"])
+    log_format: Literal["text", "json"] = "text"
+    health_address: str | None = Field(default=None, pattern=rf"^({LISTENING}?:)?\d{{1,5}}$", examples=["8081"])
     breakwater_deployment: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$")
     breakwater_build_id: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,99}$")
     breakwater_store: str | None = None
@@ -132,6 +135,11 @@ class Settings(BaseModel):
         return Version(self.breakwater_deployment, self.breakwater_build_id)
 
     @classmethod
+    def _problem(cls, name: str, message: str) -> str:
+        examples = cls.model_fields[name].examples
+        return f"{name.upper()}: " + (f"give it like {examples[0]}" if examples else message)
+
+    @classmethod
     def read(cls, environment: Mapping[str, str]) -> Settings:
         """The settings. Raises click.UsageError or StoreAddressInvalid, one line, naming the variable that is wrong."""
         given = {name: value for name in cls.model_fields if (value := environment.get(name.upper()))}
@@ -144,7 +152,7 @@ class Settings(BaseModel):
         try:
             return cls.model_validate(given)
         except ValidationError as error:
-            wrong = [f"{each['loc'][0]!s}".upper() + f": {each['msg']}" for each in error.errors()]
+            wrong = [cls._problem(str(each["loc"][0]), each["msg"]) for each in error.errors()]
             raise click.UsageError("; ".join(wrong)) from error
 
 

@@ -122,9 +122,10 @@ async def serving_health(address: str | None, vitals: Vitals) -> AsyncIterator[N
         host, port = host_and_port(address)
         try:
             await web.TCPSite(runner, host, port).start()
-        except OSError as error:
+        except (OSError, OverflowError) as error:
+            why = getattr(error, "strerror", None) or str(error).rstrip(".")
             raise HostingError(
-                f"cannot answer for health at {host}:{port}: {error.strerror}; set {HEALTH_VARIABLE} to a free address"
+                f"cannot answer for health at {host}:{port}: {why}; set {HEALTH_VARIABLE} to a free address"
             ) from error
         yield
     finally:

@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import Any
 from urllib.request import urlopen
 
+import click
 import promql_parser
 import pytest
 import yaml
@@ -23,6 +24,7 @@ from hosting.errors import HostingError
 from hosting.telemetry import start_telemetry
 from tests.cli.conftest import ROOT, Shell, until
 from tests.quiet_ports import quiet_port
+from worker import Settings
 from workflows import measures
 from workflows.contracts import CIRCUIT_QUEUE, WORKFLOW_QUEUE
 from workflows.models import SUBAGENT_QUEUES
@@ -135,6 +137,23 @@ async def test_a_taken_address_is_one_line() -> None:
         with pytest.raises(HostingError, match=f"^cannot answer for health at {address}: .*; set HEALTH_ADDRESS"):
             async with health.serving_health(address, health.Vitals("test")):
                 pytest.fail("it is taken")
+    with pytest.raises(HostingError, match="port must be 0-65535; set HEALTH_ADDRESS"):
+        async with health.serving_health("99999", health.Vitals("test")):
+            pytest.fail("there is no such port")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "like"),
+    [
+        ("HEALTH_ADDRESS", "nonsense", "8081"),
+        ("METRICS_ADDRESS", "example.com:9464", "127.0.0.1:9464"),
+        ("BREAKWATER_STAND_IN_URL", "stand-in", "http://host:1"),
+    ],
+)
+def test_a_malformed_address_says_how_one_looks(name: str, value: str, like: str) -> None:
+    """And not which regular expression it does not match."""
+    with pytest.raises(click.UsageError, match=f"^{name}: give it like {like}$"):
+        Settings.read({name: value})
 
 
 async def test_a_worker_that_waits_is_live_and_not_ready(shell: Shell) -> None:
