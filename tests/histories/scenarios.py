@@ -241,7 +241,7 @@ SCENARIOS = (
         "deadline",
         answers(division(subtask("rent"), subtask("site"))),
         {"match": {"agent": "specialist-2"}, "fault": STALL},
-        input={"deadline": "PT8S", "parallel": 1},
+        input={"deadline": "PT10S", "parallel": 1},
     ),
     divided("divided-again", "satisfied", answers(TWO_LEVELS), below("divided-again")),
     divided(
