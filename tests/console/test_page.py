@@ -13,7 +13,7 @@ from console.view import CallView, RunView
 from tests.workflows.test_revision_tables import HOSTILE, judged, result
 from workflows.contracts import Decision, Reply, RunReport, Usage
 from workflows.pipelines.plan_generate_evaluate import Input
-from workflows.verdicts import Round
+from workflows.revision.verdicts import Round
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 EVIL = (

@@ -12,7 +12,7 @@ from temporalio.exceptions import CancelledError
 from tests.pipelines.conftest import Bench, Rules, draft, evaluation, plan, report_of
 from workflows.live_state import STATE_QUERY, StateQuestion
 from workflows.state import Entry
-from workflows.verdicts import Round
+from workflows.revision.verdicts import Round
 
 
 def scripted(plan_: dict[str, Any], *rounds: tuple[str, dict[str, Any]]) -> list[dict[str, Any]]:

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workflows.agenda import Agenda
-from workflows.plan_checks import Surroundings, check
-from workflows.plans import Plan, Subtask
+from workflows.division.agenda import Agenda
+from workflows.division.plan_checks import Surroundings, check
+from workflows.division.plans import Plan, Subtask
 from workflows.policies import Policy
 
 

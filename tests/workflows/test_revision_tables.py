@@ -5,7 +5,7 @@ from __future__ import annotations
 from markdown_it import MarkdownIt
 
 from workflows.pipelines.plan_generate_evaluate import Result
-from workflows.verdicts import Judged, Round
+from workflows.revision.verdicts import Judged, Round
 
 HOSTILE = (
     "| a | b |\n|---|---|\n```\n<img src=http://example.com/x.png onerror=alert(1)>\n````\n[x](http://example.com)"

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from workflows.transactions import MOST_BYTES, fits, read
+from workflows.compliance.transactions import MOST_BYTES, fits, read
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from workflows.subagents.evaluator import Assessment, Evaluation
 from workflows.subagents.planner import Criterion
-from workflows.verdicts import PATIENCE, Judged, Round, assess, best, repeats, stalls
+from workflows.revision.verdicts import PATIENCE, Judged, Round, assess, best, repeats, stalls
 
 Level = Literal["must", "should"]
 Finding = Literal["pass", "fail", "unverified"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
-from workflows.plans import Plan
+from workflows.division.plans import Plan
 from workflows.subagents import Subagent
 
 INSTRUCTIONS = """

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, StringConstraints
 
-from workflows.domains import Domain
+from workflows.compliance.domains import Domain
 from workflows.subagents import Subagent
 
 INSTRUCTIONS = """

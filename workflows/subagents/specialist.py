@@ -11,7 +11,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, Discriminator, Field, RootModel, model_validator
 
 from workflows.models import Tier
-from workflows.plans import Asked, Text
+from workflows.division.plans import Asked, Text
 from workflows.subagents import Subagent
 
 INSTRUCTIONS = """

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
-from workflows.agenda import Missing
-from workflows.plans import Text
+from workflows.division.agenda import Missing
+from workflows.division.plans import Text
 from workflows.subagents import Subagent
 
 INSTRUCTIONS = """

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import BaseModel, JsonValue
 
-from workflows.agenda import Agenda, Missing
-from workflows.assembly import as_markdown
-from workflows.plans import COUNTS, WHOLE_TASK, Plan, Subtask
+from workflows.division.agenda import Agenda, Missing
+from workflows.division.assembly import as_markdown
+from workflows.division.plans import COUNTS, WHOLE_TASK, Plan, Subtask
 from workflows.subagents.decomposer import DecomposeRequest, Done, Failed, Limits
 from workflows.subagents.specialist import WorkRequest
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from workflows.markdown import escaped, one_line, table
-from workflows.reviews import Row
+from workflows.compliance.reviews import Row
 
 HEADINGS = ("domain", "status", "confidence", "issues", "reviewer", "model", "attempts", "time", "cost", "remark")
 

@@ -12,8 +12,8 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from workflows.plan_checks import Checked
-from workflows.plans import Criticality, Plan, Subtask
+from workflows.division.plan_checks import Checked
+from workflows.division.plans import Criticality, Plan, Subtask
 from workflows.policies import Tally
 
 State = Literal["waiting", "running", "passed", "failed", "not_started", "shared", "left_out"]

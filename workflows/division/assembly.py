@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import JsonValue
 
-from workflows.agenda import Missing
-from workflows.plans import Subtask
+from workflows.division.agenda import Missing
+from workflows.division.plans import Subtask
 from workflows.subagents.specialist import Answered
 
 READING_BYTES = 400_000

@@ -13,8 +13,8 @@ from typing import Any, Protocol
 
 from temporalio import workflow
 
-from workflows.agenda import Agenda
-from workflows.plans import Subtask
+from workflows.division.agenda import Agenda
+from workflows.division.plans import Subtask
 
 
 class Errands(Protocol):

@@ -17,7 +17,7 @@ from typing import Literal
 from workflows.contracts import Usage
 from workflows.ledger import BYTES_PER_TOKEN
 from workflows.models import Tier, cost_nano, usd
-from workflows.plans import COUNTS, SHAPES, Plan, Subtask, normal
+from workflows.division.plans import COUNTS, SHAPES, Plan, Subtask, normal
 
 Fault = Literal["empty", "id", "dependency", "cycle", "shape", "replaces", "ancestor", "count", "cost"]
 

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from workflows.agenda import Agenda
-from workflows.briefs import Brief, limits
+from workflows.division.agenda import Agenda
+from workflows.division.briefs import Brief, limits
 from workflows.delegate import delegate
-from workflows.plan_checks import Checked, Surroundings, check
-from workflows.plans import Complexity, Plan, normal
+from workflows.division.plan_checks import Checked, Surroundings, check
+from workflows.division.plans import Complexity, Plan, normal
 from workflows.run import Run, require
 from workflows.subagents.decomposer import DECOMPOSER, DecomposeRequest
 from workflows.subagents.specialist import SPECIALIST_ROLE

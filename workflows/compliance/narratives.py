@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from workflows.reviews import Overall, Row, RowStatus
+from workflows.compliance.reviews import Overall, Row, RowStatus
 from workflows.subagents.narrator import NarrateRequest, NarrateRow, Narrative
 
 

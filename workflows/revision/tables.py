@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from workflows.markdown import escaped, fenced, one_line, table
-from workflows.verdicts import Judged, Marks
+from workflows.revision.verdicts import Judged, Marks
 
 SIGNS = {"pass": "✓ pass", "fail": "✗ fail", "unverified": "○ unverified"}
 NOT_JUDGED = "not judged"

@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 from pydantic import BaseModel
 
 from workflows.contracts import Reply
-from workflows.domains import Domain
+from workflows.compliance.domains import Domain
 from workflows.policies import Policy, Tally
 from workflows.subagents.reviewer import Issue, Review
 

@@ -1,0 +1,1 @@
+"""What the compliance review is made of: domains, transactions, rows, and what a narrative may say."""

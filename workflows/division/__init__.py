@@ -1,0 +1,1 @@
+"""What dividing a task is made of: plans and their checks, who starts when, and putting the pieces together."""
