@@ -16,8 +16,8 @@ from temporalio.service import RPCError
 
 from tests.drills.fleet import Fleet
 from tests.drills.invariants import Story
-from workflows.contracts import WORKFLOW_QUEUE, RunReport
 from workflows.compliance.domains import Domain
+from workflows.contracts import WORKFLOW_QUEUE, RunReport
 from workflows.live_state import EVENTS_QUERY, STATE_QUERY, StateQuestion
 from workflows.pipelines import compliance_review, plan_generate_evaluate
 from workflows.run import RunInput

@@ -11,8 +11,8 @@ from temporalio.exceptions import CancelledError
 
 from tests.pipelines.conftest import Bench, Rules, draft, evaluation, plan, report_of
 from workflows.live_state import STATE_QUERY, StateQuestion
-from workflows.state import Entry
 from workflows.revision.verdicts import Round
+from workflows.state import Entry
 
 
 def scripted(plan_: dict[str, Any], *rounds: tuple[str, dict[str, Any]]) -> list[dict[str, Any]]:

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workflows.models import TIERS
 from workflows.division.plan_checks import Checked, Surroundings, check, clamped, worst_nano
 from workflows.division.plans import COUNTS, LEAST_TOKENS, MOST_TOKENS, Complexity, Effort, Plan, Subtask, normal
+from workflows.models import TIERS
 
 
 def subtask(id: str, *depends_on: str, **fields: Any) -> Subtask:

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from workflows.contracts import Reply
 from workflows.compliance.domains import BUILT_IN, Domain
 from workflows.compliance.narratives import contradictions
+from workflows.compliance.reviews import Row, RowStatus, advice, headline, lost, overall, row_of
+from workflows.compliance.tables import as_markdown, as_text
+from workflows.contracts import Reply
 from workflows.pipelines.compliance_review import Input
 from workflows.policies import Policy
-from workflows.compliance.tables import as_markdown, as_text
-from workflows.compliance.reviews import Row, RowStatus, advice, headline, lost, overall, row_of
 from workflows.subagents.narrator import Claim, Narrative
 from workflows.subagents.reviewer import Issue, Review
 

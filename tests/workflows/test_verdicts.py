@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from workflows.revision.verdicts import PATIENCE, Judged, Round, assess, best, repeats, stalls
 from workflows.subagents.evaluator import Assessment, Evaluation
 from workflows.subagents.planner import Criterion
-from workflows.revision.verdicts import PATIENCE, Judged, Round, assess, best, repeats, stalls
 
 Level = Literal["must", "should"]
 Finding = Literal["pass", "fail", "unverified"]

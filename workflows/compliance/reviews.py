@@ -12,8 +12,8 @@ from typing import Any, Literal, get_args
 
 from pydantic import BaseModel
 
-from workflows.contracts import Reply
 from workflows.compliance.domains import Domain
+from workflows.contracts import Reply
 from workflows.policies import Policy, Tally
 from workflows.subagents.reviewer import Issue, Review
 

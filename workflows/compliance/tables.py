@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 
-from workflows.markdown import escaped, one_line, table
 from workflows.compliance.reviews import Row
+from workflows.markdown import escaped, one_line, table
 
 HEADINGS = ("domain", "status", "confidence", "issues", "reviewer", "model", "attempts", "time", "cost", "remark")
 

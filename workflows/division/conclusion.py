@@ -16,15 +16,15 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from workflows.division.agenda import Agenda, Missing
-from workflows.division.assembly import put_together, readings
 from workflows.caps import BoundExceeded, Caps, Grant, Spent
 from workflows.contracts import Reply, Usage
 from workflows.delegate import delegate
-from workflows.ledger import BYTES_PER_TOKEN
-from workflows.models import cost_nano
+from workflows.division.agenda import Agenda, Missing
+from workflows.division.assembly import put_together, readings
 from workflows.division.plan_checks import PROMPT_BYTES, TOKEN_BYTES
 from workflows.division.plans import Subtask
+from workflows.ledger import BYTES_PER_TOKEN
+from workflows.models import cost_nano
 from workflows.run import Run
 from workflows.subagents.synthesizer import SYNTHESIZER, Piece, Synthesis, SynthesisRequest
 

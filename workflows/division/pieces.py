@@ -15,19 +15,19 @@ from typing import Any, Protocol
 from pydantic_core import to_json
 from temporalio import workflow
 
-from workflows.division.agenda import Agenda
-from workflows.division.briefs import Brief, HandedDown
 from workflows.caps import BoundExceeded, Caps
-from workflows.division.conclusion import Conclusion, result_key
 from workflows.contracts import RunReport
 from workflows.delegate import delegate
+from workflows.division.agenda import Agenda
+from workflows.division.briefs import Brief, HandedDown
+from workflows.division.conclusion import Conclusion, result_key
 from workflows.division.dispatch import Dispatch
-from workflows.failures import FailureKind
 from workflows.division.planning import InvalidPlan, Planning
 from workflows.division.plans import WHOLE_TASK, Subtask
+from workflows.division.shares import both, fits, least, needs, places, share
+from workflows.failures import FailureKind
 from workflows.policies import Policy
 from workflows.run import BOUNDS, Run, SubagentFailed, kind_of
-from workflows.division.shares import both, fits, least, needs, places, share
 from workflows.subagents.decomposer import DECOMPOSER
 from workflows.subagents.specialist import TextAnswer, specialist
 

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from workflows.contracts import Usage
+from workflows.division.plans import COUNTS, SHAPES, Plan, Subtask, normal
 from workflows.ledger import BYTES_PER_TOKEN
 from workflows.models import Tier, cost_nano, usd
-from workflows.division.plans import COUNTS, SHAPES, Plan, Subtask, normal
 
 Fault = Literal["empty", "id", "dependency", "cycle", "shape", "replaces", "ancestor", "count", "cost"]
 

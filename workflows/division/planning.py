@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from workflows.delegate import delegate
 from workflows.division.agenda import Agenda
 from workflows.division.briefs import Brief, limits
-from workflows.delegate import delegate
 from workflows.division.plan_checks import Checked, Surroundings, check
 from workflows.division.plans import Complexity, Plan, normal
 from workflows.run import Run, require

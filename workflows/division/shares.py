@@ -11,10 +11,10 @@ from collections.abc import Callable
 
 from workflows.caps import Caps
 from workflows.contracts import Usage
-from workflows.ledger import BYTES_PER_TOKEN
-from workflows.models import Tier, cost_nano
 from workflows.division.plan_checks import PROMPT_BYTES
 from workflows.division.plans import Subtask
+from workflows.ledger import BYTES_PER_TOKEN
+from workflows.models import Tier, cost_nano
 from workflows.subagents.decomposer import DECOMPOSER
 from workflows.subagents.specialist import SPECIALIST_ROLE
 from workflows.subagents.synthesizer import SYNTHESIZER

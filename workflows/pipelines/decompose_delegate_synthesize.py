@@ -10,17 +10,17 @@ from pydantic import BaseModel, Field, StringConstraints
 from temporalio import workflow
 from temporalio.exceptions import is_cancelled_exception
 
+from workflows.caps import Caps
+from workflows.child_runs import ChildRuns, farewell
+from workflows.contracts import MODEL_NAME, Reply, RunReport
 from workflows.division.agenda import Agenda, Item, Missing, State
 from workflows.division.assembly import not_covered
 from workflows.division.briefs import Brief, HandedDown
-from workflows.caps import Caps
-from workflows.child_runs import ChildRuns, farewell
 from workflows.division.conclusion import Concluded, Conclusion
-from workflows.contracts import MODEL_NAME, Reply, RunReport
-from workflows.failures import FAILURES, FailureKind
 from workflows.division.pieces import MOST_REPLANS, Pieces, Terms
 from workflows.division.planning import InvalidPlan, Planning
 from workflows.division.plans import COUNTS, Complexity, Criticality, Plan, Subtask
+from workflows.failures import FAILURES, FailureKind
 from workflows.policies import Policy, Require
 from workflows.run import BOUNDS, Outcome, Run, RunInput, RunResult, SubagentFailed, stop_reason_of
 from workflows.state import Slot

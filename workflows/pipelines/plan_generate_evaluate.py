@@ -10,12 +10,12 @@ from temporalio import workflow
 from workflows.contracts import MODEL_NAME, RunReport
 from workflows.delegate import delegate
 from workflows.revision.tables import as_markdown
+from workflows.revision.verdicts import Judged, Marks, Round, Verdict, assess, best, repeats, stalls
 from workflows.run import Outcome, Run, RunInput, RunResult, require, stop_reason_of
 from workflows.state import Slot
 from workflows.subagents.evaluator import EVALUATOR, EvaluateRequest
 from workflows.subagents.generator import GENERATOR, Finding, GenerateRequest
 from workflows.subagents.planner import PLANNER, Criteria, Criterion, Plan, PlanRequest
-from workflows.revision.verdicts import Judged, Marks, Round, Verdict, assess, best, repeats, stalls
 
 Model = Annotated[str, StringConstraints(pattern=MODEL_NAME)]
 

@@ -10,8 +10,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, Discriminator, Field, RootModel, model_validator
 
-from workflows.models import Tier
 from workflows.division.plans import Asked, Text
+from workflows.models import Tier
 from workflows.subagents import Subagent
 
 INSTRUCTIONS = """
