@@ -77,7 +77,7 @@ class Ledger:
     @property
     def left(self) -> Caps:
         """What nobody has used or holds: the most that can be granted now."""
-        rest = {bound: max(cap - used - held, 0) for bound, cap, used, held in self._books() if cap is not None}
+        rest = {bound: max(cap - used - held, 0) for bound, cap, used, held in self._books()}
         return Caps(
             nano_usd=rest.get("usd"), tokens=rest.get("tokens"), agents=rest.get("agents"), depth=self.caps.depth
         )
@@ -85,7 +85,7 @@ class Ledger:
     @property
     def tight(self) -> tuple[Bound, ...]:
         """The bounds of which four fifths are used: no new optional work. What is only held does not count."""
-        return tuple(bound for bound, cap, used, _ in self._books() if cap is not None and 5 * used >= 4 * cap)
+        return tuple(bound for bound, cap, used, _ in self._books() if 5 * used >= 4 * cap)
 
     @property
     def total(self) -> Spent:
@@ -251,13 +251,16 @@ class Ledger:
 
     # --- the rule -------------------------------------------------------------------------------------------------
 
-    def _books(self) -> Iterator[tuple[Bound, int | None, int, int]]:
-        """Each bound with its cap, what is used of it, and what is held."""
+    def _books(self) -> Iterator[tuple[Bound, int, int, int]]:
+        """Each bound that has a cap, with the cap, what is used of it, and what is held."""
         grants = self.granted.values()
-        yield "agents", self.caps.agents, self.agents, sum(grant.caps.agents or 0 for grant in grants)
-        tokens = sum(each.tokens for each in self.held.values()) + sum(grant.caps.tokens or 0 for grant in grants)
-        yield "tokens", self.caps.tokens, self.usage.total + self.lost_tokens, tokens
-        yield "usd", self.caps.nano_usd, self.spent, self.reserved
+        if self.caps.agents is not None:
+            yield "agents", self.caps.agents, self.agents, sum(grant.caps.agents or 0 for grant in grants)
+        if self.caps.tokens is not None:
+            tokens = sum(each.tokens for each in self.held.values()) + sum(grant.caps.tokens or 0 for grant in grants)
+            yield "tokens", self.caps.tokens, self.usage.total + self.lost_tokens, tokens
+        if self.caps.nano_usd is not None:
+            yield "usd", self.caps.nano_usd, self.spent, self.reserved
 
     def _refuse_beyond(self, asked: Caps) -> None:
         """Raise BoundExceeded for the bound that `asked` passes; one that it passes for good before any other."""
@@ -265,9 +268,9 @@ class Ledger:
         beyond = [
             (bound, cap, used, held)
             for bound, cap, used, held in self._books()
-            if cap is not None and needs[bound] and used + held + needs[bound] > cap
+            if needs[bound] and used + held + needs[bound] > cap
         ]
-        kept = self._kept_back() if beyond else needs
+        kept = self._kept_back() if beyond else Counter()
         refusals = [
             BoundExceeded(
                 bound,
@@ -289,5 +292,5 @@ class Ledger:
         return kept
 
 
-def _by_bound(amounts: Caps) -> Counter[Bound]:
-    return Counter({"agents": amounts.agents or 0, "tokens": amounts.tokens or 0, "usd": amounts.nano_usd or 0})
+def _by_bound(amounts: Caps) -> dict[Bound, int]:
+    return {"agents": amounts.agents or 0, "tokens": amounts.tokens or 0, "usd": amounts.nano_usd or 0}

@@ -68,9 +68,18 @@ def test_what_cannot_be_asked_is_said_before_anything_is_started(
     ("wanted", "query"),
     [
         (Wanted(), 'TaskQueue = "breakwater" AND ParentWorkflowId IS NULL'),
-        (Wanted(circuit="open"), 'TaskQueue = "breakwater" AND ParentWorkflowId IS NULL AND BreakwaterCircuit = "open"'),
-        (Wanted(min_cost=0.5), 'TaskQueue = "breakwater" AND ParentWorkflowId IS NULL AND BreakwaterCostUsd >= 0.500000000'),
-        (Wanted(status="timed_out"), 'TaskQueue = "breakwater" AND ParentWorkflowId IS NULL AND ExecutionStatus = "TimedOut"'),
+        (
+            Wanted(circuit="open"),
+            'TaskQueue = "breakwater" AND ParentWorkflowId IS NULL AND BreakwaterCircuit = "open"',
+        ),
+        (
+            Wanted(min_cost=0.5),
+            'TaskQueue = "breakwater" AND ParentWorkflowId IS NULL AND BreakwaterCostUsd >= 0.500000000',
+        ),
+        (
+            Wanted(status="timed_out"),
+            'TaskQueue = "breakwater" AND ParentWorkflowId IS NULL AND ExecutionStatus = "TimedOut"',
+        ),
         (
             Wanted(status="running"),
             'TaskQueue = "breakwater" AND ParentWorkflowId IS NULL AND BreakwaterStatus = "running" AND ExecutionStatus != "Terminated" '

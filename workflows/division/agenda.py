@@ -7,13 +7,14 @@ says why, so that nothing is silently missing at the end.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable
 from typing import Literal
 
 from pydantic import BaseModel
 
 from workflows.division.plan_checks import Checked
-from workflows.division.plans import Criticality, Plan, Subtask
+from workflows.division.plans import Plan, Subtask
 from workflows.policies import Tally
 
 State = Literal["waiting", "running", "passed", "failed", "not_started", "shared", "left_out"]
@@ -144,22 +145,23 @@ class Agenda(BaseModel):
 
     def tally(self) -> Tally:
         """The counts a policy decides by. A replacement counts for what it replaces, a duplicate not at all."""
-        counted = [
-            # Looked at once for each subtask that ends, so the common cases are answered here.
+        # Looked at once for each subtask that ends, so the common cases are answered here.
+        counted = Counter(
             (
                 "passed" if item.state == "passed" else "open" if item.state in _OPEN else self._verdict(id),
                 item.subtask.criticality,
             )
             for id, item in self.items.items()
             if item.state not in {"shared", "left_out"} and item.subtask.replaces is None
-        ]
+        )
+        required_passed, required_failed = counted["passed", "required"], counted["failed", "required"]
         return Tally(
-            total=len(counted),
-            passed=_count(counted, "passed"),
-            failed=_count(counted, "failed"),
-            required=sum(criticality == "required" for _, criticality in counted),
-            required_passed=_count(counted, "passed", "required"),
-            required_failed=_count(counted, "failed", "required"),
+            total=counted.total(),
+            passed=required_passed + counted["passed", "optional"],
+            failed=required_failed + counted["failed", "optional"],
+            required=required_passed + required_failed + counted["open", "required"],
+            required_passed=required_passed,
+            required_failed=required_failed,
         )
 
     def cut(self) -> bool:
@@ -211,7 +213,3 @@ class Agenda(BaseModel):
 
 def _missing(item: Item) -> Missing:
     return Missing(id=item.subtask.id, objective=item.subtask.objective, why=item.why or item.state.replace("_", " "))
-
-
-def _count(counted: Sequence[tuple[str, Criticality]], verdict: str, criticality: Criticality | None = None) -> int:
-    return sum(found == verdict and criticality in (None, asked) for found, asked in counted)

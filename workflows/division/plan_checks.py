@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from workflows.contracts import Usage
-from workflows.division.plans import COUNTS, SHAPES, Plan, Subtask, normal
+from workflows.division.plans import COUNTS, SHAPES, Criticality, Plan, Subtask, normal
 from workflows.ledger import BYTES_PER_TOKEN
 from workflows.models import Tier, cost_nano, usd
 
@@ -83,7 +83,8 @@ def check(plan: Plan, around: Surroundings) -> Checked:
     problems = [*_ids(plan, around), *_forms(plan, around)]
     shared = _duplicates(plan, around)
     subtasks = [_redirected(each, shared) for each in plan.subtasks if each.id not in shared]
-    subtasks = [_needed(each, plan, shared) for each in subtasks]
+    required = {shared.get(each.id, each.id) for each in plan.subtasks if each.criticality == "required"}
+    subtasks = [each.model_copy(update={"criticality": _criticality(each.id in required)}) for each in subtasks]
     problems += _dependencies(subtasks, around.finished)
     repeated = {
         each.id: "refused: it repeats work that is being done above it"
@@ -106,7 +107,8 @@ def check(plan: Plan, around: Surroundings) -> Checked:
     if all(problem.fault in CURABLE for problem in problems):
         chosen = clamped(kept, most)
         why = f"not started: a {plan.complexity} task has at most {most} subtasks here"
-        left_out |= {each.id: why for each in kept if each not in chosen}
+        started = {each.id for each in chosen}
+        left_out |= {each.id: why for each in kept if each.id not in started}
         kept = chosen
     return Checked(tuple(problems), tuple(kept), shared, left_out)
 
@@ -175,11 +177,9 @@ def _redirected(subtask: Subtask, shared: Mapping[str, str]) -> Subtask:
     return subtask.model_copy(update={"depends_on": needs})
 
 
-def _needed(subtask: Subtask, plan: Plan, shared: Mapping[str, str]) -> Subtask:
-    """The subtask, required if it or any duplicate of it is."""
-    twins = (each for each in plan.subtasks if shared.get(each.id) == subtask.id)
-    required = subtask.criticality == "required" or any(each.criticality == "required" for each in twins)
-    return subtask.model_copy(update={"criticality": "required" if required else "optional"})
+def _criticality(required: bool) -> Criticality:
+    """Of a subtask: it is required if it or any duplicate of it is."""
+    return "required" if required else "optional"
 
 
 def _dependencies(subtasks: Sequence[Subtask], finished: frozenset[str]) -> list[Problem]:
