@@ -82,7 +82,8 @@ def test_what_cannot_be_asked_is_said_before_anything_is_started(
         ),
         (
             Wanted(status="running"),
-            'TaskQueue = "breakwater" AND ParentWorkflowId IS NULL AND BreakwaterStatus = "running" AND ExecutionStatus != "Terminated" '
+            'TaskQueue = "breakwater" AND ParentWorkflowId IS NULL '
+            'AND BreakwaterStatus = "running" AND ExecutionStatus != "Terminated" '
             'AND ExecutionStatus != "TimedOut"',
         ),
     ],
