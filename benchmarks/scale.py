@@ -149,7 +149,7 @@ def rows(found: dict[str, dict[str, float]], agents: int, runs: int) -> Sequence
 @click.command()
 @click.option("--agents", default=500, show_default=True, help="Subagents of the one wide run.")
 @click.option("--runs", default=100, show_default=True, help="Runs of five at once.")
-@click.option("--latency", default=0.6, show_default=True, help="Seconds of model latency.")
+@click.option("--latency", default=1.0, show_default=True, help="Seconds of model latency.")
 @click.option("--rounds", default=5, show_default=True, help="Measured rounds of each, after one warm-up.")
 @click.option("--json", "file", type=click.Path(path_type=Path), help="Write the figures to this file.")
 def main(agents: int, runs: int, latency: float, rounds: int, file: Path | None) -> None:

@@ -6,7 +6,7 @@ Nothing is dispatched here. A plan that is still wrong after its repair is given
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from workflows.delegate import delegate
@@ -15,11 +15,18 @@ from workflows.division.briefs import Brief, limits
 from workflows.division.plan_checks import Checked, Surroundings, check
 from workflows.division.plans import Complexity, Plan, normal
 from workflows.run import Run, require
+from workflows.subagents import Subagent
 from workflows.subagents.decomposer import DECOMPOSER, DecomposeRequest
 from workflows.subagents.specialist import SPECIALIST_ROLE
 
 PERSON = "a person"
 """Who wrote a plan that was amended."""
+
+
+TOKENS_PER_SUBTASK = 200
+"""Of a plan: an objective, its boundaries and the rest of the form."""
+MOST_PLAN_TOKENS = 64_000
+"""The largest cap that any subagent asks for."""
 
 
 class InvalidPlan(Exception):
@@ -82,7 +89,7 @@ class Planning:
         self._agenda.take(proposal.plan, proposal.checked)
 
     async def _ask(self, request: DecomposeRequest) -> Proposal:
-        plan = require(await delegate(self._run, DECOMPOSER, request))
+        plan = require(await delegate(self._run, _decomposer(self._most_subtasks), request))
         if self._agenda.plans:
             plan = plan.model_copy(update={"complexity": "complex"})  # what is left of a task is not judged anew
         elif plan.complexity == "simple":
@@ -108,3 +115,9 @@ class Planning:
             left_nano=run.ledger.left.nano_usd,
             model_of=lambda tier: run.model_of(SPECIALIST_ROLE, tier),
         )
+
+
+def _decomposer(most_subtasks: int) -> Subagent[DecomposeRequest, Plan]:
+    """The decomposer with a cap that a plan of so many subtasks fits in."""
+    cap = max(DECOMPOSER.max_tokens, min(most_subtasks * TOKENS_PER_SUBTASK, MOST_PLAN_TOKENS))
+    return replace(DECOMPOSER, max_tokens=cap, max_tokens_retry=max(DECOMPOSER.max_tokens_retry, MOST_PLAN_TOKENS))
