@@ -40,4 +40,7 @@ check: lint types contracts test  ## all of it: what the gate asks
 lock:  ## pin every dependency again, after a change of pyproject.toml (needs uv)
 	.ci/lock
 
-.PHONY: help setup format lint types contracts test up figures histories check lock
+screenshots:  ## README's pictures of the Temporal UI and of a run's page (needs a Chromium)
+	$(BIN)/python -m tests.browser.screenshots
+
+.PHONY: screenshots help setup format lint types contracts test up figures histories check lock

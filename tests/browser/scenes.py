@@ -35,7 +35,7 @@ OUTAGE = worker.Settings(worker_grace_period=0, breaker_failure_threshold=1, bre
 ELSEWHERE = "claude-opus-5-5"
 """The model that is down: a circuit of its own, so that no other run waits for it."""
 TASK = "Write a haiku about the sea."
-POEM = "Grey waves fold and fall,\nsalt wind writes the shore again:\nnothing stays, all comes."
+POEM = "Grey waves fold and fall,\nnight wind writes the shore again:\nnothing stays, all comes."
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,25 @@ async def waits(handle: Handle) -> None:
             return
 
 
-PLANNED = {"match": {"role": "planner"}, "answer": plan(C1="must", C2="should")}
-GOOD = [PLANNED, {"match": {"role": "evaluator"}, "answer": evaluation(C1="pass", C2="pass")}]
+CRITERIA = {
+    "C1": ("must", "It has three lines, and no more."),
+    "C2": ("must", "It is about the sea and nothing else."),
+    "C3": ("should", "A season or a time of day can be told."),
+}
+PLANNED: dict[str, Any] = {
+    "match": {"role": "planner"},
+    "answer": {
+        **plan(),
+        "goal": "A haiku about the sea that could be printed as it is.",
+        "criteria": [
+            {"id": id, "statement": statement, "how_to_verify": "Read it.", "level": level}
+            for id, (level, statement) in CRITERIA.items()
+        ],
+    },
+    "latency": 0.3,
+}
+PASSED: dict[str, Any] = evaluation(C1="pass", C2="pass", C3="pass")
+GOOD: list[dict[str, Any]] = [PLANNED, {"match": {"role": "evaluator"}, "answer": PASSED}]
 SCENES = (
     Scene("haiku-passed", {}, GOOD, ended),
     Scene(
@@ -93,9 +110,9 @@ SCENES = (
         [
             PLANNED,
             {"match": {"agent": "generator-1"}, "answer": draft("The sea."), "latency": 0.4},
-            {"match": {"agent": "evaluator-1"}, "answer": evaluation(C1="fail", C2="pass"), "latency": 0.2},
+            {"match": {"agent": "evaluator-1"}, "answer": evaluation(C1="fail", C2="pass", C3="fail"), "latency": 0.2},
             {"match": {"agent": "generator-2"}, "answer": draft(POEM), "latency": 0.3},
-            {"match": {"agent": "evaluator-2"}, "answer": evaluation(C1="pass", C2="pass"), "latency": 0.2},
+            {"match": {"agent": "evaluator-2"}, "answer": PASSED, "latency": 0.2},
         ],
         ended,
     ),

@@ -101,7 +101,7 @@ async def test_a_run_that_waits_for_approval(page: Page, stage: Scenes) -> None:
         "waiting for approval of the plan",
         "The run waits: for your approval of the plan.",
         "starter.py approve haiku-to-approve",
-        "statement of C2",
+        "It is about the sea and nothing else.",
     )
     await attributes(page, Status='"waiting_for_approval"')
 

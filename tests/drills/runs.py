@@ -52,7 +52,8 @@ async def begin_rounds(fleet: Fleet, passes: bool) -> Story:
     ]
     words = plan_generate_evaluate.Input(task="A drill.", planner=False, criteria=criteria, max_revisions=ROUNDS - 1)
     await _start(fleet, "plan-generate-evaluate", words, run)
-    return Story(run, ROUNDS_AGENTS, passes)
+    drafted_and_judged = {f"round/{number}": 2 for number in range(1, ROUNDS + 1)}
+    return Story(run, ROUNDS_AGENTS, passes, keys={"brief/frozen": 1, **drafted_and_judged})
 
 
 async def begin_review(fleet: Fleet, passes: bool) -> Story:
@@ -64,7 +65,7 @@ async def begin_review(fleet: Fleet, passes: bool) -> Story:
     domains = [Domain(name=name, instructions="Look.") for name in DOMAINS]
     words = compliance_review.Input(transaction='{"amount": 5}', domains=domains)
     await _start(fleet, "compliance-review", words, run)
-    keys = (compliance_review.TRANSACTION, *(f"review/{name}" for name in DOMAINS))
+    keys = dict.fromkeys((compliance_review.TRANSACTION, *(f"review/{name}" for name in DOMAINS)), 1)
     return Story(run, REVIEWERS, passes, keys=keys)
 
 

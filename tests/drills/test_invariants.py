@@ -72,7 +72,7 @@ def story(*more: Entry, **other: Any) -> Story:
         }
     )
     seen = (entry(1, 1.0), entry(2, 3.0, agent=AGENTS[1]), *more)
-    return Story("r", AGENTS, True, (KEY,), report, seen, (event(1),), {KEY: STANDING})
+    return Story("r", AGENTS, True, {KEY: 1}, report, seen, (event(1),), {KEY: STANDING})
 
 
 def test_a_run_that_went_well_is_no_breach() -> None:
