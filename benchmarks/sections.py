@@ -251,7 +251,7 @@ BENCHMARKS = (
         "scale",
         "Many subagents",
         ("-m", "benchmarks.scale"),
-        "The same calls, one second each, through Breakwater and in a bare Temporal workflow that adds nothing, side by side.",
+        "The same calls, one second each, through Breakwater and in a bare Temporal workflow that adds nothing.",
         _scale_ratios,
         _scale_table,
         _draw_scale,
