@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
-from workflows.contracts import SUBAGENT_QUEUE, Usage
+from pydantic import StringConstraints
+
+from workflows.contracts import MODEL_NAME, SUBAGENT_QUEUE, Usage
 
 PRICES_AS_OF = "2026-11"
 
+Model = Annotated[str, StringConstraints(pattern=MODEL_NAME)]
+"""The name of a model, as an input may give it."""
 Tier = Literal["small", "medium", "large"]
 
 TIERS: dict[Tier, str] = {

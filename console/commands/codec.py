@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import secrets
-import signal
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -19,6 +17,7 @@ from console.render import notes
 from console.session import session
 from hosting.home import Home
 from hosting.ports import LOOPBACK
+from hosting.stopping import asked_to_stop
 
 TOKEN_BYTES = 24
 
@@ -30,10 +29,7 @@ async def serve(port: int, ui: str | None) -> Exit:
     def say(line: str) -> None:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
-    asked_to_stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, asked_to_stop.set)
+    stop = asked_to_stop(with_stdin=False)
     async with session(say, worker=False) as here:
         origins = origins_of(ui or here.connection.ui_url)
         home = Home.locate()
@@ -58,7 +54,7 @@ async def serve(port: int, ui: str | None) -> Exit:
             if not os.environ.get(ENCRYPTION_KEY):
                 say(f"{ENCRYPTION_KEY} is not set: large values are shown, encrypted ones are not")
             say("up; Ctrl-C stops it")
-            await asked_to_stop.wait()
+            await stop.wait()
         finally:
             await runner.cleanup()
     return Exit.PASSED

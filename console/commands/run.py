@@ -64,10 +64,7 @@ async def run_pipeline(
     report_file: Path | None = None,
 ) -> Exit:
     """Start a run, or attach to the one of this id, and see it to its end unless detached."""
-    if run_id is not None:
-        checked(run_id)
-    if report_file is not None:
-        writable(report_file)
+    _may_be_called(run_id, report_file)
     console = notes()
     with progress(console) as shown:
         async with session(shown.say, keep_up=keep_up or detach, worker=True) as here:
@@ -90,10 +87,7 @@ async def run_pipeline(
 
 async def rerun(id: str, only: list[str], run_id: str | None, *, as_json: bool, report_file: Path | None) -> Exit:
     """Run a part of an ended run again, in a new run whose report names the earlier one."""
-    if run_id is not None:
-        checked(run_id)
-    if report_file is not None:
-        writable(report_file)
+    _may_be_called(run_id, report_file)
     console = notes()
     with progress(console) as shown:
         async with session(shown.say, worker=True) as here:
@@ -207,6 +201,14 @@ def _tell(
     if report_file is not None:
         write_report(report_file, report, url, elapsed, dossier)  # last: what was paid for has been shown if this fails
     return exit_code(report)
+
+
+def _may_be_called(run_id: str | None, report_file: Path | None) -> None:
+    """What was named can be what it is to be: said before anything is paid for. Raises Stop."""
+    if run_id is not None:
+        checked(run_id)
+    if report_file is not None:
+        writable(report_file)
 
 
 def _running(id: str, pipeline: str) -> dict[str, Any]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import signal
-
 from console.errors import Exit, Stop
 from console.render import notes
 from console.session import session
 from hosting.connection import configured
 from hosting.home import Home
+from hosting.stopping import asked_to_stop
 
 
 async def keep_up() -> Exit:
@@ -25,15 +23,12 @@ async def keep_up() -> Exit:
     def say(line: str) -> None:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
-    asked_to_stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, asked_to_stop.set)
+    stop = asked_to_stop(with_stdin=False)
     async with session(say, worker=True) as here:
         say(f"Temporal  {here.connection.address}")
         say(f"UI        {here.connection.ui_url}")
         say("up; Ctrl-C stops it")
-        await asked_to_stop.wait()
+        await stop.wait()
         say("stopping: calls under way may finish")
     return Exit.PASSED
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ import worker
 from benchmarks.rig import rig
 from tests.pipelines.conftest import SILENCE, Bench, report_of
 from workflows.contracts import AWAIT_CIRCUIT, CIRCUIT_OPEN_ERROR, RunReport
+from workflows.models import TIERS
+from workflows.subagents.generator import GENERATOR
 
 RECOVERY = 1.0
 """Seconds an opened circuit waits, so that a whole outage fits in a test."""
@@ -46,6 +49,19 @@ async def trip(fleet: Bench) -> list[WorkflowHandle[Any, RunReport[Any]]]:
     async with asyncio.timeout(30):
         await fleet.simulator.journal.until(lambda journal: journal.requests >= 5 and journal.in_flight == 0)
     return victims
+
+
+@asynccontextmanager
+async def held_open(fleet: Bench) -> AsyncIterator[None]:
+    """A person holds the generator's circuit open, so that no probe is due however slow the machine is."""
+    gate = worker.breaker(worker.Settings(), fleet.home, "a person")
+    circuit = f"stand-in {TIERS[GENERATOR.tier]}"
+    await gate.force(circuit, "open", reason="a test", by="a test")
+    try:
+        yield
+    finally:
+        await gate.reset(circuit)
+        await gate.close()
 
 
 async def test_runs_wait_out_an_outage_and_all_pass(fleet: Bench) -> None:
@@ -79,7 +95,8 @@ async def test_a_run_that_shall_not_wait_fails_at_once(fleet: Bench) -> None:
     """`on_open_circuit="fail"`: the error kind is circuit_open, and no request was sent for it."""
     fleet.simulator.rules([{"fault": DOWN}])
     victims = await trip(fleet)
-    report = await fleet.run(planner=False, on_open_circuit="fail")
+    async with held_open(fleet):
+        report = await fleet.run(planner=False, on_open_circuit="fail")
     assert (report.status, report.stop_reason) == ("failed", "generator_error")
     assert report.agents[0].error_kind == "circuit_open"
     assert report.agents[0].attempts == 0

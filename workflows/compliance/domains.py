@@ -6,12 +6,10 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
-from workflows.contracts import MODEL_NAME
+from workflows.models import Model
 
 MOST_DOMAINS = 20
 """In one review: each is a call of its own, all at once."""
-
-Model = Annotated[str, StringConstraints(pattern=MODEL_NAME)]
 
 
 class Domain(BaseModel):

@@ -8,13 +8,14 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, model_validator
 from temporalio import workflow
 
-from workflows.compliance.domains import DEFAULT, MOST_DOMAINS, Domain, Domains, Model
+from workflows.compliance.domains import DEFAULT, MOST_DOMAINS, Domain, Domains
 from workflows.compliance.narratives import contradictions, to_narrate
 from workflows.compliance.reviews import Overall, Row, advice, headline, lost, overall, row_of
 from workflows.compliance.tables import as_markdown, as_text
 from workflows.compliance.transactions import Format, fits, read
 from workflows.contracts import Reply, RunReport
 from workflows.delegate import delegate
+from workflows.models import Model
 from workflows.policies import Policy, Require
 from workflows.run import Outcome, Run, RunInput, RunResult
 from workflows.state import Slot, digest

@@ -12,7 +12,7 @@ from temporalio.exceptions import is_cancelled_exception
 
 from workflows.caps import Caps
 from workflows.child_runs import ChildRuns, farewell
-from workflows.contracts import MODEL_NAME, Reply, RunReport
+from workflows.contracts import Reply, RunReport
 from workflows.division.agenda import Agenda, Item, Missing, State
 from workflows.division.assembly import not_covered
 from workflows.division.briefs import Brief, HandedDown
@@ -21,14 +21,13 @@ from workflows.division.pieces import MOST_REPLANS, Pieces, Terms
 from workflows.division.planning import InvalidPlan, Planning
 from workflows.division.plans import COUNTS, Complexity, Criticality, Plan, Subtask
 from workflows.failures import FAILURES, FailureKind
+from workflows.models import Model
 from workflows.policies import Policy, Require
 from workflows.run import BOUNDS, Outcome, Run, RunInput, RunResult, SubagentFailed, stop_reason_of
 from workflows.state import Slot
 from workflows.subagents.decomposer import DECOMPOSER
 from workflows.subagents.specialist import Answered, TextAnswer
 from workflows.subagents.synthesizer import Synthesis
-
-Model = Annotated[str, StringConstraints(pattern=MODEL_NAME)]
 
 SUMMARY_LIMIT = 80
 """Characters of a subtask's objective in the UI's one-line summary of its run."""

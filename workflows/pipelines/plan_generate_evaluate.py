@@ -7,8 +7,9 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, StringConstraints, model_validator
 from temporalio import workflow
 
-from workflows.contracts import MODEL_NAME, RunReport
+from workflows.contracts import RunReport
 from workflows.delegate import delegate
+from workflows.models import Model
 from workflows.revision.tables import as_markdown
 from workflows.revision.verdicts import Judged, Marks, Round, Verdict, assess, best, repeats, stalls
 from workflows.run import Outcome, Run, RunInput, RunResult, require, stop_reason_of
@@ -16,8 +17,6 @@ from workflows.state import Slot
 from workflows.subagents.evaluator import EVALUATOR, EvaluateRequest
 from workflows.subagents.generator import GENERATOR, Finding, GenerateRequest
 from workflows.subagents.planner import PLANNER, Criteria, Criterion, Plan, PlanRequest
-
-Model = Annotated[str, StringConstraints(pattern=MODEL_NAME)]
 
 RUBRIC = [
     Criterion(
