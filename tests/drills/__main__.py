@@ -121,7 +121,7 @@ def _sum(one: Findings, other: Findings) -> Findings:
 )
 @click.option("--at-once", default=4, show_default=True, type=click.IntRange(min=1), help="Runs that go on meanwhile.")
 @click.option("--seed", type=int, help="Which random moments; a new choice by default.")
-@click.option("--quick", is_flag=True, help="Workers that give a call up after 2 s without a heartbeat, not 10.")
+@click.option("--quick", is_flag=True, help="Workers that give a call up after 4 s without a heartbeat, not 10.")
 @click.option("--json", "file", type=click.Path(path_type=Path), help="Write the findings to this file.")
 def main(kills: int, chosen: tuple[str, ...], at_once: int, seed: int | None, quick: bool, file: Path | None) -> None:
     """Strike at workers, server and store while runs go on, and count what was lost or paid twice."""

@@ -1,4 +1,4 @@
-"""A worker whose calls are given up after two seconds without a heartbeat instead of ten, so that a drill is short.
+"""A worker whose calls are given up after four seconds without a heartbeat instead of ten, so that a drill is short.
 
     python -m tests.drills.quick_worker
 
@@ -15,7 +15,7 @@ import worker
 import workflows.delegate
 from workflows.contracts import CALL_RETRY
 
-HEARTBEAT_TIMEOUT = timedelta(seconds=2)
+HEARTBEAT_TIMEOUT = timedelta(seconds=4)
 HEARTBEAT_EVERY = HEARTBEAT_TIMEOUT / 5
 AGAIN_AFTER = timedelta(seconds=0.5)
 RETRY = replace(CALL_RETRY, initial_interval=AGAIN_AFTER, maximum_interval=AGAIN_AFTER)

@@ -15,7 +15,7 @@ from workflows.pipelines.plan_generate_evaluate import Input, PlanGenerateEvalua
 pytestmark = pytest.mark.xdist_group("drills")  # they share one stage
 
 RUNS = 20
-SERVICE_TIME = 5.0
+SERVICE_TIME = 3.0
 """Seconds of a call: twenty are under way at once, also on a machine that takes seconds to start them."""
 
 
