@@ -29,7 +29,7 @@ def gc(older_than: timedelta | None, remove: bool, as_json: bool) -> None:
 
 @click.command()
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=8234, show_default=True, help="Of loopback; 0: a free one."
+    "--port", type=click.IntRange(0, 65535), default=PORT, show_default=True, help="Of loopback; 0: a free one."
 )
 @click.option("--ui", help="The URL of the Temporal UI, if it is not the embedded server's; or TEMPORAL_UI_URL.")
 def codec(port: int, ui: str | None) -> None:

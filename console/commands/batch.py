@@ -13,7 +13,7 @@ from temporalio.service import RPCError
 from console.errors import Exit, Stop, finish
 from console.follow import AWAY
 from console.options import Text, parameters, positional, validated
-from console.render import notes
+from console.render import say
 from console.reports import document
 from console.runs import Started, checked, ended, exit_code, start
 from console.session import Session, session
@@ -59,12 +59,8 @@ async def run_batch(pipeline: Pipeline, inputs: list[RunInput], name: str | None
     """Start a run for each input and print each as it ends; the exit code is the worst of them."""
     name = name or f"{pipeline.name}-{secrets.token_hex(6)}"
     checked(f"{name}-{len(inputs)}")
-    console = notes()
     places = asyncio.Semaphore(AT_ONCE)
     worst, done = Exit.PASSED, 0
-
-    def say(line: str) -> None:
-        console.print(line, style="dim", markup=False, highlight=False, soft_wrap=True)
 
     async with session(say, worker=True) as here:
 

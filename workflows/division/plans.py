@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field
 
 from workflows.models import Tier
+from workflows.subagents import Text
 
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Complexity = Literal["simple", "comparison", "complex"]
 Criticality = Literal["required", "optional"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
-from workflows.subagents import Subagent
-from workflows.subagents.planner import Criterion, Text
+from workflows.subagents import Subagent, Text
+from workflows.subagents.planner import Criterion
 
 INSTRUCTIONS = """
 You do the work described in the block `task`, completely, so that it meets every criterion in `criteria`. Somebody

@@ -6,9 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 
-from workflows.subagents import Subagent
-
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+from workflows.subagents import Subagent, Text
 
 INSTRUCTIONS = """
 You plan work that somebody else will do and a third person will judge. You do not do the work.

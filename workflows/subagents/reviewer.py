@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field, StringConstraints
 
 from workflows.compliance.domains import Domain
-from workflows.subagents import Subagent
+from workflows.subagents import Subagent, Text
 
 INSTRUCTIONS = """
 You review one transaction for one domain of compliance. Other reviewers look at other domains; leave those to them.
@@ -29,7 +29,6 @@ The domain you review:
 
 Status = Literal["pass", "fail", "inconclusive"]
 Severity = Literal["low", "medium", "high", "critical"]
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
 class Issue(BaseModel):

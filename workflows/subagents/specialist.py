@@ -10,9 +10,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, Discriminator, Field, RootModel, model_validator
 
-from workflows.division.plans import Asked, Text
+from workflows.division.plans import Asked
 from workflows.models import Tier
-from workflows.subagents import Subagent
+from workflows.subagents import Subagent, Text
 
 INSTRUCTIONS = """
 You do one piece of a larger piece of work. Others do the rest; somebody will put the results together. You see your

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel
 
 from workflows.division.agenda import Missing
-from workflows.division.plans import Text
-from workflows.subagents import Subagent
+from workflows.subagents import Subagent, Text
 
 INSTRUCTIONS = """
 A task was divided, and specialists who did not see each other's work did the pieces. You write the result for somebody
