@@ -61,7 +61,7 @@ from temporalio.worker import PollerBehaviorAutoscaling, Worker
 from activities.circuit.activity import CircuitWaits
 from activities.circuit.gate import Gate
 from activities.circuit.state import Policy
-from activities.circuit.store import StoreAddressInvalid, open_store
+from activities.circuit.store import STORE_TIMEOUT, StoreAddressInvalid, open_store
 from activities.claude import Claude, NoCredential, claude, needs_stand_in
 from activities.journal.journal import Journal
 from activities.journal.pages import beside_the_circuits, open_pages
@@ -156,8 +156,8 @@ class Settings(BaseModel):
             raise click.UsageError("; ".join(wrong)) from error
 
 
-def breaker(settings: Settings, home: Home, name: str) -> Gate:
-    """The circuits this process shares with every other that has the same store.
+def breaker(settings: Settings, home: Home, name: str, timeout: timedelta = STORE_TIMEOUT) -> Gate:
+    """The circuits this process shares with every other that has the same store, which it waits for so long.
 
     Raises StoreAddressInvalid if BREAKWATER_STORE is no address of one.
     """
@@ -170,7 +170,7 @@ def breaker(settings: Settings, home: Home, name: str) -> Gate:
     )
     if settings.breakwater_store is None:
         home.prepare()
-    store = open_store(settings.breakwater_store or home.breaker_store)
+    store = open_store(settings.breakwater_store or home.breaker_store, timeout)
     return Gate(store, policy, worker=name, on_store_loss=settings.breaker_on_store_loss, report=circuit_event)
 
 

@@ -30,6 +30,10 @@ from hosting.temporal_server import server_settings, temporal_binary
 from simulator import ServerOptions, Simulator
 from workflows.contracts import SILENCE
 
+STORE_PATIENCE = timedelta(seconds=10)
+"""For the circuits' store. Everything here shares one event loop, so a late answer says nothing about the store, and
+a crew that gave it up would go on with circuits of its own, where whoever asks the shared ones does not see it."""
+
 
 @dataclass(frozen=True)
 class Crew:
@@ -57,7 +61,8 @@ class Rig:
         """One more worker process's worth of workers; leaving drains them, as SIGTERM drains a process."""
         async with AsyncExitStack() as stack:
             client = await connected(self.client)
-            gate, journal = worker.breaker(settings, self.home, name), worker.answers(settings, self.home)
+            gate = worker.breaker(settings, self.home, name, STORE_PATIENCE)
+            journal = worker.answers(settings, self.home)
             stack.push_async_callback(gate.close)
             stack.push_async_callback(journal.close)
             for each in worker.workers(client, self.model, gate, journal, settings):
