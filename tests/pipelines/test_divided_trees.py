@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError
+from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 
 from tests.pipelines.conftest import Bench
 from tests.pipelines.divided import (
@@ -29,12 +29,14 @@ INSATIABLE = "claude-haiku-4-5"
 
 
 async def family(bench: Bench, run: str) -> dict[str, WorkflowExecutionStatus | None]:
-    """Every workflow of a tree by id, with its status, as the server lists them."""
-    return {each.id: each.status for each in await _tree(bench.client, run)}
-
-
-async def _tree(client: Client, run: str) -> list[Any]:
-    return [each async for each in client.list_workflows(f'RootWorkflowId = "{run}"')]
+    """Every workflow of a tree by id, with its status, from the histories: the server's list is a moment behind."""
+    handle = bench.client.get_workflow_handle(run)
+    found = {run: (await handle.describe()).status}
+    async for event in handle.fetch_history_events():
+        if event.HasField("child_workflow_execution_started_event_attributes"):
+            child = event.child_workflow_execution_started_event_attributes.workflow_execution.workflow_id
+            found |= await family(bench, child)
+    return found
 
 
 def total(ended: RunReport[Result]) -> Usage:
