@@ -9,10 +9,12 @@ from typing import Any
 
 import click
 from pydantic_core import to_jsonable_python
+from temporalio.api.common.v1 import Payloads
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.common import RawValue
 from temporalio.converter import DataConverter
 
 from console.audit import chained, digest, head, verify
@@ -94,7 +96,7 @@ async def _happened(events: AsyncIterator[HistoryEvent], converter: DataConverte
                     "run_id": started.workflow_id,
                     "temporal_run_id": started.original_execution_run_id,
                     "pipeline": started.workflow_type.name,
-                    "input_sha256": digest(b"".join(payload.data for payload in started.input.payloads)),
+                    "input_sha256": await input_digest(started.input, converter),
                 }
             case EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
                 scheduled = event.activity_task_scheduled_event_attributes
@@ -121,6 +123,12 @@ async def _happened(events: AsyncIterator[HistoryEvent], converter: DataConverte
                     yield {**record, "ended_at": at, "error": "cancelled"}
     for left in asked.values():
         yield {**left, "error": "it had not ended when its run did"}
+
+
+async def input_digest(input: Payloads, converter: DataConverter) -> str | None:
+    """Of what the run was started with, as JSON: neither of its ciphertext nor of the reference to a large value."""
+    plain = await decoded(input, RawValue, converter)
+    return None if plain is None else digest(plain.payload.data)
 
 
 def _asked(call: SubagentCall | None) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from temporalio.api.common.v1 import ActivityType
+from temporalio.api.common.v1 import ActivityType, Payloads
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import (
@@ -21,8 +21,11 @@ from activities.failures import without_secrets
 from activities.vault.converter import data_converter
 from activities.vault.errors import KeyMissing
 from activities.vault.seal import ENCRYPTION_KEY, new_key
+from console.audit import digest
+from console.commands.audit import input_digest
 from console.view import RunView, with_event
 from workflows.contracts import CALL_SUBAGENT
+from workflows.pipelines.plan_generate_evaluate import Input
 
 KEY = {ENCRYPTION_KEY: f"k:{new_key()}"}
 WORDS = "words of an error"
@@ -72,6 +75,16 @@ async def test_an_errors_words_and_trace_are_sealed_and_shown(tmp_path: Path) ->
     assert WORDS.encode() not in failure.SerializeToString()
     assert b"raise ApplicationError" not in failure.SerializeToString()
     assert await why(failure, converter) == WORDS
+
+
+@pytest.mark.parametrize("task", ["a poem", "a poem. " * 10_000], ids=["small", "large"])
+async def test_an_audit_has_the_digest_of_what_was_asked(tmp_path: Path, task: str) -> None:
+    """Not of the ciphertext, which differs each time, nor of the reference to a value that was put aside."""
+    asked = Input(task=task)
+    for environment in ({}, KEY):
+        converter = data_converter(environment, tmp_path, one_machine=True)
+        kept = Payloads(payloads=await converter.encode([asked]))
+        assert await input_digest(kept, converter) == digest(asked.model_dump_json())
 
 
 async def test_without_the_key_there_is_one_line_instead_of_a_page_of_gaps(tmp_path: Path) -> None:
