@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 
 from temporalio import workflow
 from temporalio.common import SearchAttributePair, TypedSearchAttributes
-from temporalio.exceptions import ApplicationError, ChildWorkflowError
+from temporalio.exceptions import ApplicationError, ChildWorkflowError, WorkflowAlreadyStartedError
 
 from workflows.caps import Caps, Spent
 from workflows.contracts import CIRCUIT_ATTRIBUTE, PIPELINE_ATTRIBUTE, STATUS_ATTRIBUTE, RunReport
@@ -24,6 +24,10 @@ from workflows.run import Run, RunInput, RunResult
 ResultT = TypeVar("ResultT", bound=RunResult)
 
 CHILD_ENDED = "child_ended"
+
+
+class NameTaken(Exception):
+    """A run is under way that has the name which a child would have had. Nothing was started."""
 
 
 class ChildRuns(Generic[ResultT]):
@@ -43,7 +47,8 @@ class ChildRuns(Generic[ResultT]):
         """Start a child with this share of what is left and return how it ended; None if nobody can say.
 
         Whatever it used is in the ledger then, and its agents are in the report under its name. Raises BoundExceeded if
-        there is no room for it, and when the run is cancelled, asyncio.CancelledError after the child has ended.
+        there is no room for it, NameTaken, and when the run is cancelled, asyncio.CancelledError after the child has
+        ended.
         """
         bounds = self._run.bounds
         grant = await bounds.grant(
@@ -80,6 +85,8 @@ class ChildRuns(Generic[ResultT]):
                 parent_close_policy=workflow.ParentClosePolicy.REQUEST_CANCEL,
             )
             return ended
+        except WorkflowAlreadyStartedError:
+            raise NameTaken(f"a run named {id} is under way, and is not of this one") from None
         except ChildWorkflowError as error:
             if isinstance(error.cause, ApplicationError) and error.cause.details:
                 return self._report.model_validate(error.cause.details[0])

@@ -190,6 +190,22 @@ async def test_children_cannot_spend_the_same_money(bench: Bench) -> None:
     assert total(ended) == ended.usage
 
 
+async def test_a_name_that_another_run_has_costs_the_subtask_and_nothing_else(bench: Bench) -> None:
+    """Another run has the id that a subtask's would have: it is left alone, the subtask says so, the rest goes on."""
+    run = new_id()
+    stalled = {"match": {"run": f"{run}.a", "role": "decomposer"}, "fault": {"kind": "stall"}}
+    theirs = await start(bench, [stalled], f"{run}.a")
+    await bench.seen(f"{run}.a", "decomposer-1")
+    divided = plan(subtask("a", may_delegate=True), subtask("b"))
+    handle = await start(bench, [answers(divided)], run, require="best-effort", max_replans=0)
+    ended = await report(handle)
+    assert states(ended) == {"a": "failed", "b": "passed"}
+    assert f"a run named {run}.a is under way" in result(ended).text()
+    assert total(ended) == ended.usage
+    assert (await theirs.describe()).status == WorkflowExecutionStatus.RUNNING
+    await theirs.terminate()
+
+
 async def test_cancelling_the_root_cancels_the_tree_and_loses_no_spend(bench: Bench) -> None:
     """Children end as cancelled; what they had used and finished is in the root's report; nothing more is asked."""
     run = new_id()

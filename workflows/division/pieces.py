@@ -16,6 +16,7 @@ from pydantic_core import to_json
 from temporalio import workflow
 
 from workflows.caps import BoundExceeded, Caps
+from workflows.child_runs import NameTaken
 from workflows.contracts import RunReport
 from workflows.delegate import delegate
 from workflows.division.agenda import Agenda
@@ -125,6 +126,8 @@ class Pieces:
                 await self._by_run(subtask, part, places)
         except BoundExceeded as bound:
             self._refuse(subtask, kind_of(bound), str(bound))
+        except NameTaken as taken:
+            self._agenda.failed(subtask.id, f"not started: {taken}")
         except asyncio.CancelledError:
             if self._run.state.get(result_key(subtask.id)):
                 self._agenda.passed(subtask.id)  # it was done when the cancellation came, and is paid
