@@ -10,17 +10,10 @@ incomplete; 2 usage; 3 failed or cancelled; 4 cannot reach Temporal (or the circ
 
 from __future__ import annotations
 
-import os
 import sys
-from contextlib import suppress
 
 from console.app import main
+from hosting.leaving import run_and_leave
 
 if __name__ == "__main__":
-    code = main(sys.argv[1:])
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(BrokenPipeError):  # whoever read it has gone
-            stream.flush()
-    # Not sys.exit: a thread of Temporal's runtime that holds something while the interpreter is taken apart aborts the
-    # process, and the exit code is lost. Nothing is left to do here.
-    os._exit(code)
+    run_and_leave(lambda: main(sys.argv[1:]))

@@ -78,6 +78,7 @@ from hosting.embedded import standing_in
 from hosting.errors import HostingError, Unreachable, WaitEnded
 from hosting.health import Vitals, serving_health
 from hosting.home import Home
+from hosting.leaving import run_and_leave
 from hosting.patience import Patience
 from hosting.sandbox import sandbox
 from hosting.stopping import asked_to_stop
@@ -296,4 +297,4 @@ def main(exit_with_stdin: bool) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_and_leave(main)

@@ -54,6 +54,11 @@ def say(line: str) -> None:
     notes().print(line, style="dim", markup=False, highlight=False, soft_wrap=True)
 
 
+def tell(line: str) -> None:
+    """A line on standard error that is the command's own matter."""
+    notes().print(line, markup=False, highlight=False, soft_wrap=True)
+
+
 def _console(stderr: bool) -> Console:
     console = Console(stderr=stderr)
     return console if console.is_terminal else Console(stderr=stderr, width=PLAIN_WIDTH)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from hosting.connection import Configured, configured
 from hosting.dial import describe, dial, failed
 from hosting.errors import HostingError, NoNamespace, Unreachable
+from hosting.leaving import run_and_leave
 from hosting.patience import Patience
 from hosting.search_attributes import add_search_attributes, missing_search_attributes
 
@@ -117,4 +118,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_and_leave(main)

@@ -25,7 +25,7 @@ from activities.circuit.state import Cause, Forced, Mode, Phase, Policy, State
 from activities.circuit.store import StoreError, StoreUnavailable, open_store
 from activities.stores.address import read_address
 from console.errors import Exit, Stop
-from console.render import circuits, clock, notes, page
+from console.render import circuits, clock, page, tell
 from hosting.home import Home
 
 PATIENCE = timedelta(seconds=2)
@@ -99,7 +99,7 @@ async def hold(mode: Mode, key: str | None, reason: str, lasting: timedelta | No
     for held in rows:
         unused = "" if held["key"] in known else "; no call has used it yet, it was made for this"
         end = "until `starter.py breaker reset`" if lasting is None else f"until {clock(held['forced']['until'])}"
-        _say(f"held {mode} {end}: {held['key']} ({reason}){unused}")
+        tell(f"held {mode} {end}: {held['key']} ({reason}){unused}")
     return _document(place, rows, as_json)
 
 
@@ -115,7 +115,7 @@ async def reset(key: str | None, reason: str | None, as_json: bool) -> Exit:
             state = await gate.reset(each)
             rows.append(row(each, state, state.as_of))
     for let_go in rows:
-        _say(f"reset, closed: {let_go['key']}" + (f" ({' '.join(reason.split())})" if reason else ""))
+        tell(f"reset, closed: {let_go['key']}" + (f" ({' '.join(reason.split())})" if reason else ""))
     return _document(place, rows, as_json)
 
 
@@ -190,10 +190,6 @@ def _document(place: Place, rows: list[dict[str, Any]], as_json: bool) -> Exit:
 
 def _names(known: tuple[str, ...]) -> str:
     return "there are: " + ", ".join(map(repr, known)) if known else NONE_YET
-
-
-def _say(line: str) -> None:
-    notes().print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _forced(forced: Forced) -> dict[str, Any]:

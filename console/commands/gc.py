@@ -17,7 +17,7 @@ from activities.vault.converter import files_of
 from activities.vault.files import Blob
 from activities.vault.references import referenced
 from console.errors import Exit, Stop
-from console.render import notes, page
+from console.render import page, say
 from console.session import session
 from hosting.connection import Connection
 from hosting.dial import describe, failed
@@ -32,8 +32,7 @@ async def collect(older_than: timedelta | None, remove: bool, as_json: bool) -> 
     """Show what may go; with `remove`, remove it. A value that an open or kept run refers to never may."""
     if older_than is not None and older_than < LEAST:
         raise Stop("--older-than is at least 1h: a younger value may be of a run that starts just now", Exit.USAGE)
-    said = notes()
-    async with session(lambda line: said.print(line, style="dim", markup=False, soft_wrap=True), worker=False) as here:
+    async with session(say, worker=False) as here:
         blobs = files_of(here.client.data_converter)
         if blobs is None:
             raise Stop(

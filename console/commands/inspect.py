@@ -17,7 +17,7 @@ from temporalio.client import WorkflowExecution
 
 from console.errors import Exit, Stop
 from console.follow import snapshot
-from console.render import SIMULATED, dollars, notes, page, seconds, table, tokens
+from console.render import SIMULATED, dollars, page, say, seconds, table, tokens
 from console.runs import find
 from console.session import session
 from hosting.connection import how_to_add, missing_search_attributes
@@ -73,10 +73,10 @@ async def list_runs(limit: int, as_json: bool, wanted: Wanted) -> Exit:
 
     Runs below a run are rows of `show`.
     """
-    out, said = page(), notes()
+    out = page()
     pipelines = discover()
     query = wanted.query()
-    async with session(lambda line: said.print(line, style="dim", markup=False, soft_wrap=True), worker=False) as here:
+    async with session(say, worker=False) as here:
         if not wanted.anything and (missing := await missing_search_attributes(here.client)):
             raise Stop(how_to_add(missing, here.connection.address, here.connection.namespace), Exit.USAGE)
         runs = [_row(each) async for each in here.client.list_workflows(query, limit=limit)]
@@ -113,8 +113,8 @@ def _show_pipelines(out: Console, pipelines: Mapping[str, Pipeline]) -> None:
 
 async def show_run(id: str, as_json: bool) -> Exit:
     """One run: where it stands and what each call did."""
-    out, said = page(), notes()
-    async with session(lambda line: said.print(line, style="dim", markup=False, soft_wrap=True), worker=False) as here:
+    out = page()
+    async with session(say, worker=False) as here:
         handle, description = await find(here.client, id)
         view = await snapshot(handle)
         url = here.url(id)
