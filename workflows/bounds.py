@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from temporalio import workflow
@@ -171,7 +171,9 @@ class Bounds:
             raise _too_late()
 
     async def _strike(self, deadline: datetime) -> None:
-        await workflow.sleep(deadline - workflow.now(), summary="the run's deadline")
+        # It may have passed while a call was under way, and a timer is never set for the past.
+        if (left := deadline - workflow.now()) > timedelta(0):
+            await workflow.sleep(left, summary="the run's deadline")
         self._late = True
 
     # --- waiting for a person -------------------------------------------------------------------------------------

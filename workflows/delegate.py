@@ -156,6 +156,11 @@ class _Delegation:
     async def _wait(self, circuit: str) -> CircuitPassage | CallFailure:
         """One activity, however long the outage lasts, outside the subagents' slots."""
         left = self._time_left()
+        late = CallFailure(
+            kind="deadline", message=f"the run's deadline passed while the circuit of {self.model} was open", attempts=0
+        )
+        if left is not None and left <= timedelta(0):
+            return late
         try:
             with self.run.waiting_for(self.agent, circuit):
                 passage: CircuitPassage = await workflow.execute_activity(
@@ -177,8 +182,7 @@ class _Delegation:
                 raise asyncio.CancelledError from error
             cause = error.cause
             if isinstance(cause, TimeoutError) and cause.type == TimeoutType.SCHEDULE_TO_CLOSE:
-                words = f"the run's deadline passed while the circuit of {self.model} was open"
-                return CallFailure(kind="deadline", message=words, attempts=0)
+                return late
             return CallFailure(kind="circuit_open", message=f"waiting for the circuit failed: {cause}", attempts=0)
 
     def _time_left(self) -> timedelta | None:

@@ -1,4 +1,4 @@
-"""A workflow of the tests' own: so many equal agents, all asked for at once."""
+"""Workflows of the tests' own: so many equal agents, all asked for at once; and one that asks a person too late."""
 
 from __future__ import annotations
 
@@ -65,3 +65,22 @@ class FanOut:
         asked = (delegate(self.bookkeeping, ANSWERER, Question(number=number)) for number in range(input.agents))
         answered = sum(reply.status == "success" for reply in await asyncio.gather(*asked))
         return Outcome("answered", answered == input.agents, Result(answered=answered))
+
+
+@workflow.defn(name="latecomer")
+class Latecomer:
+    """Asks for an approval when its deadline has passed, as a run does whose last call ended at that very moment."""
+
+    @workflow.init
+    def __init__(self, input: Input) -> None:
+        self.bookkeeping = Run[Result](input)
+
+    @workflow.run
+    async def run(self, input: Input) -> RunReport[Result]:
+        return await self.bookkeeping.conduct(self.story(input))
+
+    async def story(self, input: Input) -> Outcome[Result]:
+        assert input.deadline is not None
+        await workflow.sleep(input.deadline * 2)
+        await self.bookkeeping.approval("number", Question(number=input.agents))
+        return Outcome("approved", True, None)

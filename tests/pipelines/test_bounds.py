@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -16,7 +18,7 @@ from temporalio.worker import Replayer, UnsandboxedWorkflowRunner, Worker
 
 from tests.pipelines import divided
 from tests.pipelines.conftest import Bench, report_of, seen
-from tests.pipelines.fan_out import FanOut, Input, Result
+from tests.pipelines.fan_out import FanOut, Input, Latecomer, Result
 from workflows.caps import BudgetRaise, Caps, Grant
 from workflows.contracts import RunReport, Usage
 from workflows.pipelines.decompose_delegate_synthesize import DecomposeDelegateSynthesize
@@ -47,7 +49,12 @@ async def fan_out(bench: Bench) -> AsyncIterator[FanOutOf]:
             FanOut.run, Input(agents=agents, **bounds), id=f"test-{uuid4().hex[:12]}", task_queue=QUEUE
         )
 
-    async with Worker(bench.client, task_queue=QUEUE, workflows=[FanOut], workflow_runner=UnsandboxedWorkflowRunner()):
+    async with Worker(
+        bench.client,
+        task_queue=QUEUE,
+        workflows=[FanOut, Latecomer],
+        workflow_runner=UnsandboxedWorkflowRunner(),
+    ):
         yield start
 
 
@@ -229,3 +236,13 @@ async def test_the_deadline_ends_a_tree_that_waits_for_a_person(bench: Bench) ->
     assert ended.stop_reason in {"deadline", "budget_exceeded"}
     description = await bench.client.get_workflow_handle(f"{run}.deep").describe()
     assert description.status == WorkflowExecutionStatus.COMPLETED
+
+
+@pytest.mark.usefixtures("fan_out")
+async def test_a_wait_that_begins_after_the_deadline_ends_at_once(bench: Bench) -> None:
+    """A timer for a moment that has passed is never set: the run waited for ever."""
+    input, run = Input(agents=1, deadline=timedelta(milliseconds=10)), f"test-{uuid4().hex[:12]}"
+    handle = await bench.client.start_workflow(Latecomer.run, input, id=run, task_queue=QUEUE)
+    async with asyncio.timeout(30):
+        report = await handle.result()
+    assert (report.status, report.stop_reason, report.passed) == ("finished", "deadline", False)
