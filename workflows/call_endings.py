@@ -1,25 +1,11 @@
-"""How the activity of a call ended: with what the API said, or with a failure as the failure table names it."""
+"""What ended the activity of a call, as the failure table names it."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable
-
 from temporalio.exceptions import ActivityError, ApplicationError, CancelledError, RetryState, TimeoutError, TimeoutType
 
-from workflows.contracts import CallFailure, CallOutcome, CallProgress, Usage
+from workflows.contracts import CallFailure, CallProgress, Usage
 from workflows.failures import UNREADABLE
-
-
-async def to_its_end(activity: Awaitable[CallOutcome]) -> CallOutcome:
-    """What an activity said, also if this task is cancelled in the very step in which it ended: that is paid."""
-    ended = asyncio.ensure_future(activity)
-    try:
-        return await ended
-    except asyncio.CancelledError:
-        if ended.done() and not ended.cancelled():
-            return ended.result()
-        raise
 
 
 def failure_of(error: ActivityError) -> CallFailure:

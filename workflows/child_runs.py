@@ -7,7 +7,6 @@ cancelled workflow has no result, so a child that is being cancelled tells its p
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, Generic, TypeVar
@@ -16,6 +15,7 @@ from temporalio import workflow
 from temporalio.common import SearchAttributePair, TypedSearchAttributes
 from temporalio.exceptions import ApplicationError, ChildWorkflowError, WorkflowAlreadyStartedError
 
+from workflows.cancellation import once_begun
 from workflows.caps import Caps, Spent
 from workflows.contracts import CIRCUIT_ATTRIBUTE, PIPELINE_ATTRIBUTE, STATUS_ATTRIBUTE, RunReport
 from workflows.models import nano
@@ -46,9 +46,9 @@ class ChildRuns(Generic[ResultT]):
     ) -> RunReport[ResultT] | None:
         """Start a child with this share of what is left and return how it ended; None if nobody can say.
 
-        Whatever it used is in the ledger then, and its agents are in the report under its name. Raises BoundExceeded if
-        there is no room for it, NameTaken, and when the run is cancelled, asyncio.CancelledError after the child has
-        ended.
+        Whatever it used is in the ledger then, and its agents are in the report under its name. A task that is
+        cancelled hears how the child ended all the same, and has to end itself then. Raises BoundExceeded if there is
+        no room for the child, and NameTaken.
         """
         bounds = self._run.bounds
         grant = await bounds.grant(
@@ -64,8 +64,6 @@ class ChildRuns(Generic[ResultT]):
             bounds.returned(grant, spent)
         if report is not None:
             self._run.adopt(name, report.agents)
-        if _being_cancelled():
-            raise asyncio.CancelledError
         return report
 
     def id_of(self, name: str) -> str:
@@ -73,17 +71,21 @@ class ChildRuns(Generic[ResultT]):
         return f"{self._run.id}.{name}"
 
     async def _end_of(self, id: str, input: RunInput, summary: str) -> RunReport[ResultT] | None:
+        starting = workflow.start_child_workflow(
+            self._run.pipeline,
+            input,
+            id=id,
+            result_type=self._report,
+            static_summary=f"{self._run.pipeline} · {summary}",
+            search_attributes=_searchable(self._run.pipeline),
+            cancellation_type=workflow.ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
+            parent_close_policy=workflow.ParentClosePolicy.REQUEST_CANCEL,
+        )
         try:
-            ended: RunReport[ResultT] = await workflow.execute_child_workflow(
-                self._run.pipeline,
-                input,
-                id=id,
-                result_type=self._report,
-                static_summary=f"{self._run.pipeline} · {summary}",
-                search_attributes=_searchable(self._run.pipeline),
-                cancellation_type=workflow.ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
-                parent_close_policy=workflow.ParentClosePolicy.REQUEST_CANCEL,
-            )
+            child, cancelled = await once_begun(starting)
+            if cancelled:
+                child.cancel()
+            ended: RunReport[ResultT] = await child
             return ended
         except WorkflowAlreadyStartedError:
             raise NameTaken(f"a run named {id} is under way, and is not of this one") from None
@@ -122,8 +124,3 @@ def _searchable(pipeline: str) -> TypedSearchAttributes | None:
             SearchAttributePair(CIRCUIT_ATTRIBUTE, "closed"),
         ]
     )
-
-
-def _being_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

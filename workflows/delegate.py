@@ -21,7 +21,8 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, TimeoutError, TimeoutType
 
 from workflows.answers import Unusable, form_of, judge
-from workflows.call_endings import failure_of, to_its_end
+from workflows.call_endings import failure_of
+from workflows.cancellation import being_cancelled, to_its_end
 from workflows.contracts import (
     AWAIT_CIRCUIT,
     CALL_RETRY,
@@ -70,13 +71,14 @@ async def delegate(
     try:
         reply = await delegation.ask(request, excerpt)
     except asyncio.CancelledError:
-        run.record(delegation.error("cancelled", "cancelled while it was under way"))
+        when = "while it was under way" if delegation.begun else "before it was started"
+        run.record(delegation.error("cancelled", f"cancelled {when}"))
         raise
     answer = reply.answer
     if writes and answer and run.state.write(writes, answer, writer=reply.agent, attempt=reply.attempts):
         reply = reply.model_copy(update={"kept_at": writes})
     run.record(reply)
-    if _being_cancelled():
+    if being_cancelled():
         # The activity was let finish, so its answer is paid and kept; but the cancellation must not be lost with it.
         raise asyncio.CancelledError
     return reply
@@ -139,10 +141,10 @@ class _Delegation:
             if isinstance(said, CallOutcome):
                 self.outcome = said
                 verdict = judge(said, self.subagent.answer)
-                if isinstance(verdict, Unusable) and _being_cancelled():
+                if isinstance(verdict, Unusable) and being_cancelled():
                     raise asyncio.CancelledError(verdict.message)  # nobody asks again for a run that is over
                 return verdict
-            if _being_cancelled():
+            if being_cancelled():
                 raise asyncio.CancelledError(said.message)
             if said.kind == "circuit_open" and said.circuit and self.run.waits_for_circuit:
                 passage = await self._wait(said.circuit)
@@ -178,7 +180,7 @@ class _Delegation:
                 )
                 return passage
         except ActivityError as error:
-            if _being_cancelled():
+            if being_cancelled():
                 raise asyncio.CancelledError from error
             cause = error.cause
             if isinstance(cause, TimeoutError) and cause.type == TimeoutType.SCHEDULE_TO_CLOSE:
@@ -245,12 +247,6 @@ class _Delegation:
             duration=workflow.now() - self.started,
             **verdict,
         )
-
-
-def _being_cancelled() -> bool:
-    """Whether this very task was cancelled, rather than only its activity (by an operator, say)."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 def _size(call: SubagentCall) -> int:

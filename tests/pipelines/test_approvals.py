@@ -142,7 +142,7 @@ def test_without_a_planner_there_is_nothing_to_approve() -> None:
 
 
 async def test_a_divided_task_starts_nobody_before_its_plan_is_approved(bench: Bench) -> None:
-    """Only the decomposer is paid; a circle is refused, and an amended plan is carried out and says whose it is."""
+    """Only the decomposer is paid; no circle and not too many may be amended in; the run says whose plan it is."""
     handle = await divided.start(
         bench, [divided.answers(divided.plan(divided.subtask("a"), divided.subtask("b")))], approve="plan"
     )
@@ -152,6 +152,9 @@ async def test_a_divided_task_starts_nobody_before_its_plan_is_approved(bench: B
     circle = [{**first, "depends_on": ["b"]}, {**second, "depends_on": ["a"]}]
     said = await refusal(handle, "amend", {**proposed, "subtasks": circle})
     assert said == "this cannot be the plan: these wait for one another in a circle: a, b"
+    more = [{**first, "id": f"s{number}", "objective": f"Find out {number}."} for number in range(11)]
+    said = await refusal(handle, "amend", {**proposed, "subtasks": more})
+    assert said == "this cannot be the plan: a complex task has at most 10 subtasks here, the plan has 11"
     assert {entry.agent for entry in bench.requests(handle.id)} == {"decomposer-1"}
     await handle.execute_update("amend", {**proposed, "subtasks": [first, {**second, "id": "mine"}]})
     ended = await divided.report(handle)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from workflows.call_endings import to_its_end
+from workflows.cancellation import to_its_end
 from workflows.contracts import CallOutcome, Usage
 
 OUTCOME = CallOutcome(

@@ -63,9 +63,12 @@ class Conclusion:
         """For reading all answers that are there: one grant, for a ledger looks through all of them at every call."""
         self._subagent = SYNTHESIZER
         self._readings = 0
+        self.expected = False
+        """Whether there is a last step at all: a simple task has none."""
 
     def keep_room(self, subtasks: Sequence[Subtask]) -> None:
         """Keep back a synthesizer for these, and what it costs beside reading their answers, if there is enough."""
+        self.expected = True
         ledger = self._run.ledger
         if ledger.left.agents is not None and ledger.left.agents < WORTH_KEEPING:
             return

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from pydantic_core import to_json
 from temporalio import workflow
 
+from workflows.cancellation import being_cancelled
 from workflows.caps import BoundExceeded, Caps
 from workflows.child_runs import NameTaken
 from workflows.contracts import RunReport
@@ -92,6 +93,7 @@ class Pieces:
         False if there is more to start but the history has become long: nothing is under way then.
         """
         self._say()
+        self._stop_if_hopeless()  # a quorum of more than there is
         clock = asyncio.create_task(self._keep_time_to_conclude())
         while True:
             await self._dispatch.until_idle()
@@ -129,7 +131,7 @@ class Pieces:
         except NameTaken as taken:
             self._agenda.failed(subtask.id, f"not started: {taken}")
         except asyncio.CancelledError:
-            if self._run.state.get(result_key(subtask.id)):
+            if self._agenda.items[subtask.id].state == "running" and self._run.state.get(result_key(subtask.id)):
                 self._agenda.passed(subtask.id)  # it was done when the cancellation came, and is paid
             raise
         finally:
@@ -164,6 +166,8 @@ class Pieces:
         elif reply.error_kind in BOUNDS and not reply.attempts:
             self._refuse(subtask, reply.error_kind, reply.error_message or "")
         else:
+            if reply.error_kind in BOUNDS:
+                self.bound = self.bound or reply.error_kind
             why = f"{reply.error_kind}: {reply.error_message}"
             self._agenda.failed(subtask.id, why, curable=reply.error_kind in CURABLE)
 
@@ -176,7 +180,13 @@ class Pieces:
         report = await self._descend(subtask, handed_down, part, places, self._ends())
         if report is None:
             self._agenda.failed(subtask.id, "its run ended without saying how")
-            return
+        else:
+            self._take_over(subtask, report)
+        if being_cancelled():
+            raise asyncio.CancelledError
+
+    def _take_over(self, subtask: Subtask, report: RunReport[Any]) -> None:
+        """Keep what a run has made of a subtask, whole or in part, and note how it ended."""
         result: HasAnswer | None = report.result
         answer = result.as_answer() if result is not None else None
         if answer is not None:
@@ -187,7 +197,12 @@ class Pieces:
         bound = next((each for each in BOUNDS if each == report.stop_reason), None)
         self.bound = self.bound or bound
         why = f"{report.stop_reason}: {report.message or 'its run did not pass'}"
-        self._agenda.failed(subtask.id, why, curable=bound is None, partial=answer is not None)
+        if being_cancelled():
+            why = f"stopped: {self._dispatch.stopped or 'cancelled'}"
+        # What no other way can avoid above cannot be avoided by another way here.
+        kinds = {reply.error_kind for reply in report.agents if reply.error_kind is not None}
+        curable = bound is None and kinds - {"cancelled"} <= CURABLE
+        self._agenda.failed(subtask.id, why, curable=curable, partial=answer is not None)
 
     def _refuse(self, subtask: Subtask, bound: FailureKind, why: str) -> None:
         """No room was given to it: a bound of the run is reached."""
@@ -222,8 +237,8 @@ class Pieces:
     def _ends(self) -> datetime | None:
         """When the pieces must be done, so that there is time left to put them together."""
         bounds = self._run.bounds
-        if bounds.deadline is None:
-            return None
+        if bounds.deadline is None or not self._conclusion.expected:
+            return bounds.deadline
         whole = bounds.deadline - bounds.began
         return bounds.deadline - min(TIME_TO_CONCLUDE, max(whole / 5, LEAST_TO_CONCLUDE), whole / 2)
 

@@ -72,16 +72,14 @@ class Planning:
     async def approved(self, proposal: Proposal) -> tuple[Proposal, str]:
         """The plan that a person lets the run go on with, and who wrote it. Raises Rejected, or BoundExceeded.
 
-        An amended plan is checked like any other before it is taken: nobody finds out later that it has a circle.
+        An amended plan is taken as it is or not at all: nobody finds out later that it has a circle, or was cut.
         """
         plan = await self._run.approval("plan", proposal.plan, self._refuse)
         return self.accepted(plan), DECOMPOSER.role if plan == proposal.plan else PERSON
 
     def _refuse(self, plan: Plan) -> None:
-        try:
-            self.accepted(plan)
-        except InvalidPlan as wrong:
-            raise ValueError(str(wrong)) from wrong
+        if (checked := check(plan, self._surroundings(plan.complexity))).problems:
+            raise ValueError(str(InvalidPlan(checked)))
 
     def take_on(self, proposal: Proposal, author: str) -> None:
         """This is the plan now: in the state for all to see, and on the agenda."""

@@ -166,7 +166,8 @@ class DecomposeDelegateSynthesize:
         if input.progress is not None:
             self.complexity = input.progress.complexity
             self.pieces.replans, self.pieces.bound = input.progress.replans, input.progress.bound
-            self.conclusion.resume(self.agenda)
+            if self.complexity != "simple":
+                self.conclusion.resume(self.agenda)
 
     @workflow.run
     async def run(self, input: Input) -> RunReport[Result]:
@@ -229,7 +230,7 @@ class DecomposeDelegateSynthesize:
             raise SubagentFailed(lost)
         if self.complexity == "simple" or not usable or reason == "policy_not_met":
             self.conclusion.give_room_back()
-            return Outcome(reason, passed, self.as_it_is(), self.message(reason))
+            return Outcome(reason, passed, self.result(self.conclusion.by_code(usable)), self.message(reason))
         run.at("putting the results together")
         done = await self.conclusion.write(self.agenda)
         result = self.result(done.content, done)
@@ -255,18 +256,23 @@ class DecomposeDelegateSynthesize:
 
     def first_error(self) -> Reply[Any] | None:
         """The reply that says best why there is nothing at all."""
+        aside = {*BOUNDS, "cancelled"}  # what a bound or a policy has stopped did not fail
         replies = self.bookkeeping.replies
-        return next((each for each in replies if each.error_kind and each.error_kind not in BOUNDS), None)
+        return next((each for each in replies if each.error_kind and each.error_kind not in aside), None)
 
     def message(self, reason: str) -> str | None:
         """One sentence for a person, if not everything went as it should."""
         tally = self.agenda.tally()
-        words = f"{tally.passed} of {tally.total} subtasks are done; what is missing is named in the result"
+        words = f"{tally.passed} of {tally.total} subtasks are done"
+        if self.agenda.missing():
+            words += "; what is missing is named in the result"
         match reason:
             case "satisfied":
                 return None
             case "plan_cut":
-                return f"the plan had more subtasks than this run allows; {words}"
+                return f"a part of the plan that is required was left out; {words}"
+            case "policy_not_met":
+                return f"{self.policy} was not reached: {words}"
             case "budget_exceeded" | "deadline" as bound:
                 return f"{words}; {FAILURES[bound].advice}"
         return words
