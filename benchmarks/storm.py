@@ -26,188 +26,41 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import asdict, dataclass
-from functools import partial
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import asdict
 from pathlib import Path
-from subprocess import PIPE
 from tempfile import TemporaryDirectory
 from time import monotonic
-from uuid import uuid4
 
 import click
-from temporalio.client import Client, WorkflowFailureError
+from temporalio.client import WorkflowFailureError
 
-from activities.claude import Claude, Meter, claude
-from benchmarks.gate import GATE_CALLS, gate_costs, valkey
-from benchmarks.peers import ArticleBreaker, Call, plain_temporal, retried
-from benchmarks.rig import address, temporal_server
+from activities.claude import claude
+from benchmarks.gate import GATE_CALLS, gate_costs
+from benchmarks.peers.usual import Call
+from benchmarks.rig import temporal_server
+from benchmarks.storm_contenders import CONTENDERS, Bench, one_call
 from benchmarks.storm_figures import (
-    RECOVERY_TIMEOUT,
     SCENARIOS,
     SERVICE_TIME,
     SPREAD_OF_STARTS,
-    THRESHOLD,
-    WORKERS,
     Figures,
     Scenario,
     figures,
     plot,
     table,
 )
-from benchmarks.storm_worker import SILENCE, STORM_QUEUE, TASK, OneCall
-from hosting.home import HOME_VARIABLE, PROJECT, Home
+from benchmarks.storm_worker import SILENCE
+from hosting.home import Home
 from simulator import ServerOptions, Simulator
-from workflows.contracts import SubagentCall
-from workflows.models import TIERS
-from workflows.run import RunInput
-from workflows.subagents.planner import PLANNER, Plan
-
-STOP_WITHIN = 15.0
-"""Seconds a worker process gets to leave."""
-OURS = ("ANTHROPIC_", "TEMPORAL_", "BREAKER_", "BREAKWATER_", "WORKER_", "SUBAGENT_", "MAX_CONCURRENT_")
-"""Variables a benchmark must not inherit."""
-
-
-@dataclass(frozen=True)
-class Bench:
-    """What every contender gets."""
-
-    client: Client
-    scenario: Scenario
-    runs: int
-    scale: float
-    refusal: float
-    store: str
-    folder: Path
-
-
-# --- the contenders: each yields how to make one run ----------------------------------------------------------------
-
-
-@asynccontextmanager
-async def breakwater(bench: Bench, stand_in: str, model: Claude) -> AsyncIterator[list[Call]]:
-    """Two worker processes with one store; a run is a workflow."""
-    async with AsyncExitStack() as stack:
-        home = Home(Path(stack.enter_context(TemporaryDirectory())))
-        home.prepare()
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(OURS)} | {
-            HOME_VARIABLE: str(home.root),
-            "BREAKER_RECOVERY_TIMEOUT": str(RECOVERY_TIMEOUT * bench.scale),
-            "BREAKER_FAILURE_THRESHOLD": str(THRESHOLD),
-            "WORKER_GRACE_PERIOD": "0",
-        }
-        if bench.store == "valkey":
-            environment["BREAKWATER_STORE"] = await stack.enter_async_context(valkey(home.root))
-        await asyncio.gather(
-            *(
-                stack.enter_async_context(worker_process(bench, stand_in, f"worker-{number + 1}", environment))
-                for number in range(WORKERS)
-            )
-        )
-
-        async def run() -> None:
-            report = await bench.client.execute_workflow(
-                OneCall.run, RunInput(), id=f"storm-{uuid4()}", task_queue=STORM_QUEUE
-            )
-            if not report.passed:
-                raise RuntimeError(report.message)
-
-        yield [run] * bench.runs
-
-
-@asynccontextmanager
-async def worker_process(bench: Bench, stand_in: str, name: str, environment: dict[str, str]) -> AsyncIterator[None]:
-    """One Breakwater worker, ready; its log is in the bench's folder. It ends when the pipe to it does."""
-    with (bench.folder / f"{bench.scenario.name}-{name}.log").open("wb") as log:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "benchmarks.storm_worker", address(bench.client), stand_in, name),
-            stdin=PIPE,
-            stdout=PIPE,
-            stderr=log,
-            cwd=PROJECT,
-            env=environment,
-        )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    try:
-        if await asyncio.wait_for(process.stdout.readline(), 60) != b"ready\n":
-            raise RuntimeError(f"{name} did not start; see {log.name}")
-        yield
-    finally:
-        process.stdin.close()
-        try:
-            await asyncio.wait_for(process.wait(), STOP_WITHIN)
-        except TimeoutError:
-            process.kill()
-            await process.wait()
-
-
-@asynccontextmanager
-async def article(
-    bench: Bench, stand_in: str, model: Claude, *, heeds_breaker: bool = False
-) -> AsyncIterator[list[Call]]:
-    """Two breakers that do not know of each other, each with half the callers."""
-    breakers = [ArticleBreaker(THRESHOLD, RECOVERY_TIMEOUT * bench.scale) for _ in range(WORKERS)]
-    call = one_call(model)
-
-    def through(breaker: ArticleBreaker) -> Call:
-        return lambda: retried(lambda: breaker.call(call), bench.scale, heeds_breaker=heeds_breaker)
-
-    yield [through(breakers[number % WORKERS]) for number in range(bench.runs)]
-
-
-@asynccontextmanager
-async def temporal(bench: Bench, stand_in: str, model: Claude) -> AsyncIterator[list[Call]]:
-    """A workflow with one activity, retried by Temporal."""
-    async with plain_temporal(bench.client, one_call(model), bench.scale) as run:
-        yield [run] * bench.runs
-
-
-@asynccontextmanager
-async def no_breaker(bench: Bench, stand_in: str, model: Claude) -> AsyncIterator[list[Call]]:
-    """A coroutine that tries again."""
-    call = one_call(model)
-    yield [lambda: retried(call, bench.scale)] * bench.runs
-
-
-CONTENDERS: dict[str, Callable[[Bench, str, Claude], AbstractAsyncContextManager[list[Call]]]] = {
-    "breakwater": breakwater,
-    "article": article,
-    "waiting": partial(article, heeds_breaker=True),
-    "temporal": temporal,
-    "asyncio": no_breaker,
-}
-
-
-def one_call(model: Claude) -> Call:
-    """The same request as Breakwater's, through the same client, and nothing around it."""
-    words = SubagentCall(
-        agent="planner-1",
-        role="planner",
-        model=TIERS[PLANNER.tier],
-        instructions="Plan the work.",
-        prompt=TASK,
-        answer_schema=Plan.model_json_schema(),
-        max_tokens=PLANNER.max_tokens,
-    )
-
-    async def call() -> None:
-        await model.ask(words, {"x-breakwater-agent": words.agent, "x-breakwater-run": "storm"}, Meter())
-
-    return call
 
 
 async def warm_up() -> None:
     """One call: what the SDK loads for its first would hold up every contender of this process."""
     async with Simulator() as simulator, claude(SILENCE, simulator.url) as model:
         await one_call(model)()
-
-
-# --- measuring ------------------------------------------------------------------------------------------------------
 
 
 async def measure(bench: Bench, contender: str, all_ready: asyncio.Barrier) -> Figures:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 from contextlib import AsyncExitStack
 from datetime import timedelta
 
@@ -23,6 +22,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 import worker
 from activities.claude import claude
 from activities.logs import log_to_stderr
+from benchmarks.worker_process import ready_until_let_go
 from hosting.home import Home
 from workflows.contracts import RunReport
 from workflows.delegate import delegate
@@ -56,14 +56,6 @@ class OneCall:
 async def serve(server: str, stand_in: str, name: str) -> None:
     """Work until standard input ends."""
     settings = worker.Settings.read(os.environ)
-    over = asyncio.Event()
-
-    def read() -> None:
-        if not os.read(sys.stdin.fileno(), 1024):
-            asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
-            over.set()
-
-    asyncio.get_running_loop().add_reader(sys.stdin.fileno(), read)
     async with AsyncExitStack() as stack:
         client = await Client.connect(server, data_converter=pydantic_data_converter, identity=name)
         model = await stack.enter_async_context(claude(SILENCE, stand_in))
@@ -74,8 +66,7 @@ async def serve(server: str, stand_in: str, name: str) -> None:
         runs = Worker(client, task_queue=STORM_QUEUE, workflows=[OneCall], workflow_runner=UnsandboxedWorkflowRunner())
         for each in (*worker.workers(client, model, gate, journal, settings), runs):
             await stack.enter_async_context(each)
-        click.echo("ready")
-        await over.wait()
+        await ready_until_let_go()
 
 
 @click.command()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.peers import exponential
+from benchmarks.peers.usual import exponential
 from benchmarks.storm_figures import OUTAGE, Figures, busiest, plot, table
 from hosting.home import PROJECT
 

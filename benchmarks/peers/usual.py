@@ -1,4 +1,4 @@
-"""What Breakwater is measured beside: usual ways to meet an API that is down, each as it is usually written.
+"""Usual ways to meet an API that is down, each as it is usually written.
 
 None gives up: with the usual three or five attempts every run would have failed long before the API was back.
 """
