@@ -32,6 +32,10 @@ up:  ## server, UI and a worker of this checkout, until Ctrl-C
 figures:  ## BENCHMARKS.md of what was measured; MEASURE=all measures first, on an idle machine, or MEASURE=storm
 	$(BIN)/python -m benchmarks $(addprefix --measure ,$(MEASURE))
 
+peers:  ## the frameworks that the storm is measured beside, in .venv-peers
+	python3 -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check --requirement benchmarks/peers/requirements.txt
+
 histories:  ## record the runs that the tests replay again, or NAMES="one another"
 	$(BIN)/python -m tests.histories.record $(NAMES)
 
@@ -43,4 +47,4 @@ lock:  ## pin every dependency again, after a change of pyproject.toml (needs uv
 screenshots:  ## README's pictures of the Temporal UI and of a run's page (needs a Chromium)
 	$(BIN)/python -m tests.browser.screenshots
 
-.PHONY: screenshots help setup format lint types contracts test up figures histories check lock
+.PHONY: screenshots help setup format lint types contracts test up figures peers histories check lock

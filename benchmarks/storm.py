@@ -1,6 +1,6 @@
 """Sixty runs of one call meet an API that is down: what each way of retrying sends to it, and when the runs are done.
 
-    python -m benchmarks.storm                              # both scenarios and the gate's own cost, about 6 minutes
+    python -m benchmarks.storm                              # both scenarios and the gate's own cost, about 10 minutes
     python -m benchmarks.storm --scale 0.1 --plot storm.png # every duration a tenth: a quick look, no measurement
 
 Scenarios, against the stand-in, through the real SDK, on one real Temporal server with the embedded settings:
@@ -17,8 +17,14 @@ Contenders, each with a stand-in of its own and the same starts, spread over the
     temporal    one activity per run with Temporal's own retries
     asyncio     exponential retries, no breaker
 
-None of them gives up. Breakwater is measured alone; the others share the machine, which they leave idle.
-Everything listens on loopback, and nothing is left running.
+and, if `make peers` has installed them, frameworks in a process and an environment of their own, with their defaults,
+which benchmarks/peers has beside the little that was set (waits that double up to 100 s instead of 60, for one):
+
+    pydantic-ai     an agent with TemporalDurability
+    openai-agents   an agent under Temporal's OpenAIAgentsPlugin, with LiteLLM for Claude
+
+None of them gives up. Breakwater and each framework are measured alone; the others share the machine, which they leave
+idle. Everything listens on loopback, and nothing is left running.
 """
 
 from __future__ import annotations
@@ -39,9 +45,10 @@ from temporalio.client import WorkflowFailureError
 
 from activities.claude import claude
 from benchmarks.gate import GATE_CALLS, gate_costs
+from benchmarks.peers import frameworks
 from benchmarks.peers.usual import Call
 from benchmarks.rig import temporal_server
-from benchmarks.storm_contenders import CONTENDERS, Bench, one_call
+from benchmarks.storm_contenders import CONTENDERS, TOGETHER, Bench, one_call
 from benchmarks.storm_figures import (
     SCENARIOS,
     SERVICE_TIME,
@@ -72,6 +79,7 @@ async def measure(bench: Bench, contender: str, all_ready: asyncio.Barrier) -> F
         runs = await stack.enter_async_context(CONTENDERS[contender](bench, simulator.url, model))
         await all_ready.wait()
         simulator.rules(bench.scenario.rules(bench.scale, bench.refusal))
+        warming = len(simulator.journal.entries())
         started = monotonic()
 
         async def one(number: int, run: Call) -> float | None:
@@ -84,7 +92,7 @@ async def measure(bench: Bench, contender: str, all_ready: asyncio.Barrier) -> F
             return monotonic() - started
 
         done = await asyncio.gather(*(one(number, run) for number, run in enumerate(runs)))
-        entries = simulator.journal.entries()
+        entries = simulator.journal.entries()[warming:]
         (bench.folder / f"{bench.scenario.name}-{contender}.jsonl").write_text(
             "".join(json.dumps(asdict(entry)) + "\n" for entry in entries)
         )
@@ -101,20 +109,30 @@ async def storm(
     store: str,
     folder: Path,
 ) -> list[Figures]:
-    """Every contender through every scenario; Breakwater first and alone, the others beside each other."""
+    """Every contender through every scenario, a group of them at a time."""
     found: list[Figures] = []
     await warm_up()
     async with temporal_server(Home(folder)) as client:
         for scenario in scenarios:
             bench = Bench(client, scenario, runs, scale, refusal, store, folder)
-            alone = [name for name in contenders if name == "breakwater"]
-            for group in (alone, [name for name in contenders if name not in alone]):
-                if not group:
+            for group in TOGETHER:
+                chosen = [name for name in group if name in contenders]
+                if not chosen:
                     continue
-                click.echo(f"{scenario.name}: {', '.join(group)} …", err=True)
-                all_ready = asyncio.Barrier(len(group))
-                found += await asyncio.gather(*(measure(bench, name, all_ready) for name in group))
+                click.echo(f"{scenario.name}: {', '.join(chosen)} …", err=True)
+                all_ready = asyncio.Barrier(len(chosen))
+                found += await asyncio.gather(*(measure(bench, name, all_ready) for name in chosen))
     return found
+
+
+def who(asked: Sequence[str]) -> list[str]:
+    """Those that were asked for, or everyone who is installed; one line names who is not. Raises UsageError."""
+    missing = [name for name in frameworks.missing() if not asked or name in asked]
+    if missing and asked:
+        raise click.UsageError(frameworks.left_out(missing))
+    if missing:
+        click.echo(frameworks.left_out(missing), err=True)
+    return [name for name in CONTENDERS if name not in missing and (not asked or name in asked)]
 
 
 @click.command()
@@ -143,6 +161,7 @@ def main(
     """Measure what a retry storm becomes."""
     # A plain activity raises what the SDK raises; its traceback for each attempt is not what is measured here.
     logging.getLogger("temporalio.activity").setLevel(logging.CRITICAL)
+    measured = who(contenders)
     chosen = list(SCENARIOS.values()) if scenario == "both" else [SCENARIOS[scenario]]
     with TemporaryDirectory() as temporary:
         folder = logs or Path(temporary)
@@ -150,7 +169,7 @@ def main(
         found = asyncio.run(
             storm(
                 chosen,
-                contenders or list(CONTENDERS),
+                measured,
                 runs=runs,
                 scale=scale,
                 refusal=refusal,
@@ -170,6 +189,7 @@ def main(
             "refusal_s": refusal,
             "store": store,
             "gate_ms": costs,
+            "versions": {name: frameworks.versions(name) for name in measured if name in frameworks.FRAMEWORKS},
             "contenders": [asdict(each) for each in found],
         }
         file.write_text(json.dumps(figures, indent=1) + "\n")

@@ -17,11 +17,12 @@ from temporalio.client import Client
 
 from activities.claude import Claude, Meter
 from benchmarks.gate import valkey
+from benchmarks.peers import frameworks
 from benchmarks.peers.usual import ArticleBreaker, Call, plain_temporal, retried
 from benchmarks.rig import address
 from benchmarks.storm_figures import RECOVERY_TIMEOUT, THRESHOLD, WORKERS, Scenario
 from benchmarks.storm_worker import STORM_QUEUE, TASK, OneCall
-from benchmarks.worker_process import worker_process
+from benchmarks.worker_process import READY_WITHIN, worker_process
 from hosting.home import HOME_VARIABLE, Home
 from workflows.contracts import SubagentCall
 from workflows.models import TIERS
@@ -119,13 +120,34 @@ async def no_breaker(bench: Bench, stand_in: str, model: Claude) -> AsyncIterato
     yield [lambda: retried(call, bench.scale)] * bench.runs
 
 
+@asynccontextmanager
+async def framework(bench: Bench, stand_in: str, model: Claude, *, name: str) -> AsyncIterator[list[Call]]:
+    """A framework's worker in a process of its own, warmed up by one run; a run is a workflow."""
+    peer = frameworks.FRAMEWORKS[name]
+
+    async def run() -> None:
+        await bench.client.execute_workflow(peer.workflow, TASK, id=f"{name}-{uuid4()}", task_queue=peer.queue)
+
+    environment = frameworks.settings(clean_environment(), stand_in, bench.scale)
+    async with worker_process(frameworks.command(name, address(bench.client)), bench.log(name), environment):
+        await asyncio.wait_for(run(), READY_WITHIN)
+        yield [run] * bench.runs
+
+
 CONTENDERS: dict[str, Callable[[Bench, str, Claude], AbstractAsyncContextManager[list[Call]]]] = {
     "breakwater": breakwater,
     "article": article,
     "waiting": partial(article, heeds_breaker=True),
     "temporal": temporal,
     "asyncio": no_breaker,
+    **{name: partial(framework, name=name) for name in frameworks.FRAMEWORKS},
 }
+TOGETHER = (
+    ("breakwater",),
+    ("article", "waiting", "temporal", "asyncio"),
+    *((name,) for name in frameworks.FRAMEWORKS),
+)
+"""Who is measured beside whom: those that leave the machine idle between their calls, beside each other."""
 
 
 def one_call(model: Claude) -> Call:

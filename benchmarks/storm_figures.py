@@ -48,6 +48,8 @@ NAMES = {
     "waiting": "article's, denied wait",
     "temporal": "plain Temporal retries",
     "asyncio": "no breaker, exp. retries",
+    "pydantic-ai": "pydantic-ai on Temporal",
+    "openai-agents": "OpenAI Agents on Temporal",
 }
 
 
@@ -153,6 +155,8 @@ def plot(found: Sequence[Figures], scale: float, file: Path) -> None:
         "waiting": "#a3862a",
         "temporal": "#7a4fa3",
         "asyncio": "#8a8a8a",
+        "pydantic-ai": "#b03a6f",
+        "openai-agents": "#2f8f6b",
     }
     names = [name for name in SCENARIOS if any(each.scenario == name for each in found)]
     rows = [name for name in NAMES if any(each.contender == name for each in found)]
