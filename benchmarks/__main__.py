@@ -66,6 +66,8 @@ def _section(benchmark: Benchmark, result: Result, has_picture: bool) -> list[st
     if benchmark.says:
         lines += [benchmark.says, ""]
     lines += markdown(benchmark.table(result.figures))
+    if benchmark.notes and (notes := benchmark.notes(result.figures)):
+        lines += ["", *notes]
     if benchmark.draw and has_picture:
         lines += ["", f"![{benchmark.title}](docs/img/{benchmark.name}.png)"]
     return [*lines, "", f"`{result.command}`, {result.measured:%-d %B %Y}, {result.machine}."]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.pictures import bars, storm
+from benchmarks.storm_section import storm_notes, storm_ratios, storm_table
 
 Found = Mapping[str, Any]
 Ratio = tuple[str, str]
@@ -32,6 +33,8 @@ class Benchmark:
     table: Callable[[Found], Sequence[Sequence[str]]]
     """Its head and its rows."""
     draw: Callable[[Found, Path], None] | None = None
+    notes: Callable[[Found], Sequence[str]] | None = None
+    """Lines under the table: what of it must be known to read it."""
 
 
 def markdown(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -81,43 +84,6 @@ def _draw_overhead(found: Found, file: Path) -> None:
             ("Breakwater", found["call_breakwater_ms"], True),
         ],
     )
-
-
-# --- storm ------------------------------------------------------------------------------------------------------------
-
-CONTENDERS = {
-    "breakwater": "Breakwater",
-    "article": "a breaker in each process, denied callers back off",
-    "waiting": "a breaker in each process, denied callers wait as told",
-    "temporal": "plain Temporal retries",
-    "asyncio": "exponential retries, no breaker",
-}
-
-
-def _storm_ratios(found: Found) -> list[Ratio]:
-    ratios = []
-    for scenario, words in (("outage", "an API that is down"), ("throttle", "a throttled API")):
-        wasted = {each["contender"]: each["wasted"] for each in found["contenders"] if each["scenario"] == scenario}
-        if {"breakwater", "temporal"} <= wasted.keys() and wasted["breakwater"]:
-            ratio = wasted["temporal"] / wasted["breakwater"]
-            ratios.append((f"requests wasted on {words}, by plain Temporal retries to Breakwater", f"{ratio:.0f} ×"))
-    return ratios
-
-
-def _storm_table(found: Found) -> list[list[str]]:
-    scaled = "" if found["scale"] == 1 else f"durations × {found['scale']:g}: no measurement"
-    rows = [[scaled, "API", "wasted calls", "last run done", "failed runs", "probes at once"]]
-    return rows + [
-        [
-            CONTENDERS.get(each["contender"], each["contender"]),
-            each["scenario"],
-            str(each["wasted"]),
-            f"{each['last_done']:+.1f} s",
-            str(each["failed"]),
-            str(each["probes"]),
-        ]
-        for each in found["contenders"]
-    ]
 
 
 # --- scale ------------------------------------------------------------------------------------------------------------
@@ -243,9 +209,10 @@ BENCHMARKS = (
         ("-m", "benchmarks.storm"),
         "Runs of one call meet the API while it answers 529 for 70 s, or 429 with `retry-after: 12` for 30 s; the\n"
         "end of the last run is counted from its recovery. Breakers wait 5 s before they probe.",
-        _storm_ratios,
-        _storm_table,
+        storm_ratios,
+        storm_table,
         storm,
+        storm_notes,
     ),
     Benchmark(
         "scale",
