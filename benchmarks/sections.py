@@ -208,7 +208,8 @@ BENCHMARKS = (
         "An API that is down, and one that throttles",
         ("-m", "benchmarks.storm"),
         "Runs of one call meet the API while it answers 529 for 70 s, or 429 with `retry-after: 12` for 30 s; the\n"
-        "end of the last run is counted from its recovery. Breakers wait 5 s before they probe.",
+        "end of the last run is counted from its recovery. Breakers wait 5 s before they probe. A run that\n"
+        "begins late, because the machine is busy, meets less of a throttle and wastes fewer calls on it.",
         storm_ratios,
         storm_table,
         storm,

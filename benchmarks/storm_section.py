@@ -12,7 +12,7 @@ CONTENDERS = {
     "temporal": "plain Temporal retries",
     "asyncio": "exponential retries, no breaker",
     "pydantic-ai": "pydantic-ai's durable mode on Temporal",
-    "openai-agents": "OpenAI Agents plugin for Temporal, LiteLLM",
+    "openai-agents": "Temporal's plugin for OpenAI Agents",
 }
 RETRIES = {
     "pydantic-ai": "`retry-after` is heeded; the SDK's own retries are off, as its documentation advises for Temporal",
