@@ -2,10 +2,11 @@
 
     POST /<token>/decode | encode | download      as Temporal's UI and CLI speak to a remote codec
     POST /decode | encode | download              with `Authorization: Bearer <token>`
+    GET  /<token>                                 what to do with it, for whoever clicks on the endpoint
 
-The UI of a server without a login has no token that it could send, and anyone who can open it can read its settings: so
-the token is part of the endpoint, and a person puts that into their own browser. A page from any other origin than the
-UI's is refused, whatever it knows.
+The UI sends a token of its own only over HTTPS and after a login, which a server of one's own has not got, and anyone
+who can open a UI can read its settings: so the token is part of the endpoint, and a person puts that into their own
+browser. A page from any other origin than the UI's is refused, whatever it knows.
 """
 
 from __future__ import annotations
@@ -28,6 +29,11 @@ SHOWN_AT_ONCE = 1024 * 1024
 """Bytes up to which a large value is shown in its place; what is larger the UI offers as a download."""
 REMEMBERED = 600
 """Seconds for which a browser may keep the answer about an origin."""
+WRONG = "the token is missing or wrong"
+HOW_TO = (
+    'In the Temporal UI, once for each browser: click the glasses at the top right, choose "Use my browser setting", '
+    "paste the endpoint, Apply, and reload the page."
+)
 
 
 class CodecServer:
@@ -48,7 +54,15 @@ class CodecServer:
         for path in ("/{token}/{act:decode|encode|download}", "/{act:decode|encode|download}"):
             application.router.add_post(path, self._answer)
             application.router.add_route("OPTIONS", path, self._preflight)
+        application.router.add_get("/{token}", self._how_to)
         return application
+
+    async def _how_to(self, request: web.Request) -> web.Response:
+        """The endpoint is printed in terminals that make a link of it."""
+        headers = self._cors(request) | {"Cache-Control": "no-store"}
+        if not self._knows(request):
+            raise web.HTTPUnauthorized(text=WRONG, headers=headers)
+        return web.Response(text=f"This is the codec server's endpoint. {HOW_TO}\n", headers=headers)
 
     async def _preflight(self, request: web.Request) -> web.Response:
         headers = self._cors(request)
@@ -64,7 +78,7 @@ class CodecServer:
     async def _answer(self, request: web.Request) -> web.Response:
         headers = self._cors(request)
         if not self._knows(request):
-            raise web.HTTPUnauthorized(text="the token is missing or wrong", headers=headers)
+            raise web.HTTPUnauthorized(text=WRONG, headers=headers)
         try:
             asked = json_format.Parse(await request.read(), Payloads(), ignore_unknown_fields=True)
         except (json_format.ParseError, UnicodeDecodeError, RecursionError):

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from activities.vault.codec_server import CodecServer
+from activities.vault.codec_server import HOW_TO, CodecServer
 from activities.vault.seal import ENCRYPTION_KEY
 from console.errors import Exit, Stop
 from console.render import notes
@@ -20,6 +20,8 @@ from hosting.ports import LOOPBACK
 from hosting.stopping import asked_to_stop
 
 TOKEN_BYTES = 24
+UNSAID = {"http": 80, "https": 443}
+"""The ports that a browser leaves out of an origin."""
 
 
 async def serve(port: int, ui: str | None) -> Exit:
@@ -31,7 +33,8 @@ async def serve(port: int, ui: str | None) -> Exit:
 
     stop = asked_to_stop(with_stdin=False)
     async with session(say, worker=False) as here:
-        origins = origins_of(ui or here.connection.ui_url)
+        ui = ui or here.connection.ui_url
+        origins = origins_of(ui)
         home = Home.locate()
         home.prepare()
         token = token_in(home.codec_token)
@@ -49,8 +52,8 @@ async def serve(port: int, ui: str | None) -> Exit:
                 raise Stop(why, Exit.USAGE) from error
             at = runner.addresses[0][1]
             say(f"codec     http://{LOOPBACK}:{at}/{token}")
-            say(f"for       {', '.join(origins)}")
-            say("Temporal UI: open the codec server settings, choose your browser's own, paste the endpoint above.")
+            say(f"UI        {ui} (pages of {' and '.join(origins)} may ask, no others)")
+            say(HOW_TO)
             if not os.environ.get(ENCRYPTION_KEY):
                 say(f"{ENCRYPTION_KEY} is not set: large values are shown, encrypted ones are not")
             say("up; Ctrl-C stops it")
@@ -61,18 +64,19 @@ async def serve(port: int, ui: str | None) -> Exit:
 
 
 def origins_of(ui: str | None) -> Sequence[str]:
-    """The origins of a UI: what its pages are served from, and on this machine either name of it. Raises Stop."""
+    """The origins of a UI as browsers name them, and on this machine by either of its names. Raises Stop."""
     if ui is None:
         raise Stop("where is the Temporal UI? Give its URL: --ui https://… or TEMPORAL_UI_URL", Exit.USAGE)
     try:
         parts = urlsplit(ui)
-        port = f":{parts.port}" if parts.port else ""
+        port = "" if parts.port in (None, UNSAID.get(parts.scheme)) else f":{parts.port}"
     except ValueError:
         parts, port = urlsplit(""), ""
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise Stop(f"{ui[:80]!r} is not the URL of a UI; write it like http://127.0.0.1:8233", Exit.USAGE)
-    hosts = ("127.0.0.1", "localhost") if parts.hostname in ("127.0.0.1", "localhost") else (parts.hostname,)
-    return [f"{parts.scheme}://{host}{port}" for host in hosts]
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    hosts = ("127.0.0.1", "localhost") if host in ("127.0.0.1", "localhost") else (host,)
+    return [f"{parts.scheme}://{each}{port}" for each in hosts]
 
 
 def token_in(file: Path) -> str:

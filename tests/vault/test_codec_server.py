@@ -106,6 +106,18 @@ async def test_nobody_else_gets_anything(place: Place, path: str, headers: dict[
     assert (await place.post(path, await place.converter.encode_wrapper(["small"]), **headers))[0] == status
 
 
+async def test_whoever_clicks_on_the_endpoint_reads_what_to_do_with_it(place: Place) -> None:
+    """A terminal makes a link of it. A wrong one says nothing, and no page but the UI's may read it."""
+    for path, headers, status in (
+        (TOKEN, {}, 200),
+        ("wrong", {}, 401),
+        (TOKEN, {"Origin": "http://evil.example"}, 403),
+    ):
+        async with place.http.get(f"{place.url}/{path}", headers=headers) as answer:
+            assert answer.status == status
+            assert ("glasses" in await answer.text()) == (status == 200)
+
+
 @pytest.mark.parametrize("body", [b"", b"\xff", b'{"payloads": 1}', b"[" * 100_000])
 async def test_a_body_that_is_none_is_refused(place: Place, body: bytes) -> None:
     """Whatever is sent, the answer is a 400 and the server goes on."""
@@ -153,10 +165,14 @@ def test_a_token_is_made_once_and_for_its_owner_only(tmp_path: Path) -> None:
     [
         ("http://127.0.0.1:8233", ["http://127.0.0.1:8233", "http://localhost:8233"]),
         ("https://temporal.example/path?x", ["https://temporal.example"]),
+        ("https://Temporal.example:443", ["https://temporal.example"]),
+        ("http://temporal.example:80/", ["http://temporal.example"]),
+        ("http://temporal.example:443", ["http://temporal.example:443"]),
+        ("http://[::1]:8233", ["http://[::1]:8233"]),
     ],
 )
 def test_the_origin_of_a_ui(ui: str, origins: list[str]) -> None:
-    """Scheme, host and port, exactly."""
+    """Scheme, host and port, exactly as a browser writes them: a port that goes without saying is not said."""
     assert origins_of(ui) == origins
 
 
