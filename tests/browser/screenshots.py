@@ -1,6 +1,6 @@
-"""Take README's pictures again: a revised run and one in an outage as the Temporal UI shows them, and a run's page.
+"""Take README's pictures again: a revised run, one in an outage and an encrypted one in the Temporal UI; a run's page.
 
-python -m tests.browser.screenshots [FOLDER]    # docs/img; half a minute, needs a Chromium
+python -m tests.browser.screenshots [FOLDER]    # docs/img; a minute, needs a Chromium
 """
 
 from __future__ import annotations
@@ -8,20 +8,25 @@ from __future__ import annotations
 import asyncio
 import io
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from PIL import Image
-from playwright.async_api import Browser, Page, ViewportSize
+from playwright.async_api import Browser, FloatRect, Page, ViewportSize
 
 from console.dossier import gather
 from console.page import html
 from tests.browser.chromium import chromium, executable
 from tests.browser.scenes import Scenes, scenes
+from tests.browser.sealed import Sealed, sealed, through_the_codec
 
 FOLDER = Path(__file__).parents[2] / "docs" / "img"
 WIDE: ViewportSize = {"width": 1_200, "height": 820}
+TALL: ViewportSize = {"width": 1_200, "height": 1_100}
 PHONE: ViewportSize = {"width": 390, "height": 820}
+FRAME, LABEL = 36, 40
+"""Pixels of the page that are left beside and above what is shown of it."""
 COLOURS = 64
 """Enough for text and a few tones; a quarter of the bytes of a picture with all of them."""
 
@@ -36,6 +41,9 @@ async def take(folder: Path) -> None:
             await timeline(page, stage, "haiku-revised", folder / "ui-revised.png")
             await details(page, stage, "haiku-in-an-outage", folder / "ui-outage.png")
             await for_a_person(browser, stage, "haiku-revised", Path(home) / "run.html", folder / "page.png")
+    with TemporaryDirectory() as home:
+        async with sealed(Path(home)) as runs, chromium(path) as browser:
+            await with_and_without(await browser.new_page(viewport=TALL), runs, folder / "ui-codec.png")
 
 
 async def timeline(page: Page, stage: Scenes, id: str, file: Path) -> None:
@@ -54,6 +62,29 @@ async def details(page: Page, stage: Scenes, id: str, file: Path) -> None:
     write(file, await page.screenshot())
 
 
+async def with_and_without(page: Page, runs: Sealed, file: Path) -> None:
+    """An encrypted run without the codec server and with it, one above the other."""
+    input = runs.values[0]
+    await page.goto(input.page)
+    await page.get_by_text(input.sealed).wait_for()
+    without = await values_and_timeline(page)
+    await through_the_codec(page, runs.endpoint)
+    await page.reload()
+    await page.get_by_text("generator · ").first.wait_for()
+    write(file, joined([without, await values_and_timeline(page)], below=True))
+
+
+async def values_and_timeline(page: Page) -> bytes:
+    """What stands below a run's tabs."""
+    input = page.get_by_role("textbox", name="Input")
+    await input.wait_for()
+    begin = await input.bounding_box()
+    assert begin is not None
+    left, top = begin["x"] - FRAME, begin["y"] - LABEL
+    clip: FloatRect = {"x": left, "y": top, "width": TALL["width"] - left, "height": TALL["height"] - top}
+    return await page.screenshot(clip=clip)
+
+
 async def for_a_person(browser: Browser, stage: Scenes, id: str, source: Path, file: Path) -> None:
     """The page that `starter.py report` writes, on a desk and on a phone."""
     await asyncio.to_thread(source.write_text, html(await gather(stage.client, id, stage.page(id))))
@@ -61,13 +92,23 @@ async def for_a_person(browser: Browser, stage: Scenes, id: str, source: Path, f
     for viewport in (WIDE, PHONE):
         page = await browser.new_page(viewport=viewport, color_scheme="light")
         await page.goto(source.as_uri())
-        taken.append(Image.open(io.BytesIO(await page.screenshot())))
-    both = Image.new("RGB", (sum(each.width for each in taken), WIDE["height"]), "white")
-    both.paste(taken[0], (0, 0))
-    both.paste(taken[1], (taken[0].width, 0))
+        taken.append(await page.screenshot())
+    write(file, joined(taken))
+
+
+def joined(pngs: Sequence[bytes], *, below: bool = False) -> bytes:
+    """One picture of several, beside each other or each below the one before."""
+    parts = [Image.open(io.BytesIO(png)) for png in pngs]
+    widths, heights = [part.width for part in parts], [part.height for part in parts]
+    size = (max(widths), sum(heights)) if below else (sum(widths), max(heights))
+    whole = Image.new("RGB", size, "white")
+    at = 0
+    for part in parts:
+        whole.paste(part, (0, at) if below else (at, 0))
+        at += part.height if below else part.width
     data = io.BytesIO()
-    both.save(data, "PNG")
-    write(file, data.getvalue())
+    whole.save(data, "PNG")
+    return data.getvalue()
 
 
 def write(file: Path, png: bytes) -> None:

@@ -9,7 +9,7 @@ import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -110,12 +110,35 @@ class Shell:
                     found.append(each)
         return found
 
+    async def up(self, *command: str, **extra: str) -> tuple[Process, str]:
+        """A command that stays up, and what it said until it was."""
+        process = await self.start(*command, **extra)
+        assert process.stderr is not None
+        said = b""
+        while not (line := await process.stderr.readline()).startswith(b"up;"):
+            assert line, said.decode()
+            said += line
+        return process, said.decode()
+
 
 @pytest.fixture
 async def shell(tmp_path: Path) -> AsyncIterator[Shell]:
     """A terminal; at the end `down` is enough to leave nothing running."""
-    terminal = Shell(tmp_path / "home")
-    yield terminal
+    async with terminal(tmp_path / "home") as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def terminal(home: Path) -> AsyncIterator[Shell]:
+    """A terminal for as long as this is open."""
+    terminal = Shell(home)
+    try:
+        yield terminal
+    finally:
+        await _closed(terminal)
+
+
+async def _closed(terminal: Shell) -> None:
     for process in terminal.started:
         if process.returncode is None:
             process.send_signal(signal.SIGINT)

@@ -79,17 +79,6 @@ def found(folder: Path, words: tuple[str, ...]) -> list[str]:
     return [f"{path}: {word}" for path in files for word, form in forms if form in path.read_bytes()]
 
 
-async def up(shell: Shell, *command: str) -> tuple[Process, str]:
-    """A command that stays up, and what it said until it was."""
-    process = await shell.start(*command)
-    assert process.stderr is not None
-    said = b""
-    while not (line := await process.stderr.readline()).startswith(b"up;"):
-        assert line, said.decode()
-        said += line
-    return process, said.decode()
-
-
 async def down(process: Process) -> str:
     """Stop it; what it said until then."""
     process.send_signal(signal.SIGINT)
@@ -108,7 +97,7 @@ async def test_with_a_key_nothing_can_be_read_and_without_it_nothing_is_lost(she
         "BREAKWATER_ENCRYPTION_KEY": key,
         "WORKER_GRACE_PERIOD": "0",
     }
-    running, _ = await up(shell, "up")
+    running, _ = await shell.up("up")
     good, bad, held = await asyncio.gather(
         shell("run", PGE, f"{TASK} " * 2_000, "--id", "good", "--json"),
         shell("run", PGE, TASK, "--id", "bad", "--json"),
@@ -131,7 +120,7 @@ async def test_with_a_key_nothing_can_be_read_and_without_it_nothing_is_lost(she
         assert "Traceback" not in each.err
         assert not each.out
 
-    codec, endpoint = await up(shell, "codec", "--port", "0")
+    codec, endpoint = await shell.up("codec", "--port", "0")
     url = re.search(r"^codec +(http://127\.0\.0\.1:\d+/\S+)$", endpoint, re.MULTILINE)
     assert url, endpoint
     assert TASK in await summary(shell.home, "good", url[1])
