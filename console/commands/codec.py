@@ -22,6 +22,7 @@ from hosting.stopping import asked_to_stop
 TOKEN_BYTES = 24
 UNSAID = {"http": 80, "https": 443}
 """The ports that a browser leaves out of an origin."""
+HERE = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 async def serve(port: int, ui: str | None) -> Exit:
@@ -54,6 +55,8 @@ async def serve(port: int, ui: str | None) -> Exit:
             say(f"codec     http://{LOOPBACK}:{at}/{token}")
             say(f"UI        {ui} (pages of {' and '.join(origins)} may ask, no others)")
             say(HOW_TO)
+            if caution := for_another_machine(origins):
+                say(caution)
             if not os.environ.get(ENCRYPTION_KEY):
                 say(f"{ENCRYPTION_KEY} is not set: large values are shown, encrypted ones are not")
             say("up; Ctrl-C stops it")
@@ -77,6 +80,20 @@ def origins_of(ui: str | None) -> Sequence[str]:
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     hosts = ("127.0.0.1", "localhost") if host in ("127.0.0.1", "localhost") else (host,)
     return [f"{parts.scheme}://{each}{port}" for each in hosts]
+
+
+def for_another_machine(origins: Sequence[str]) -> str | None:
+    """What browsers do about pages that come from elsewhere and ask this machine (seen in Chromium 156)."""
+    parts = urlsplit(origins[0])
+    if parts.hostname in HERE:
+        return None
+    if parts.scheme == "https":
+        return "the browser asks whether these pages may reach this machine: allow it"
+    return (
+        "browsers keep pages of another machine from this one unless they come over https: forward the UI's port, "
+        f"`ssh -L 8233:127.0.0.1:{parts.port or UNSAID['http']} {parts.hostname}`, open it at http://127.0.0.1:8233, "
+        "and give --ui http://127.0.0.1:8233"
+    )
 
 
 def token_in(file: Path) -> str:

@@ -17,7 +17,7 @@ from temporalio.converter import DataConverter
 from activities.vault.codec_server import SHOWN_AT_ONCE, CodecServer
 from activities.vault.converter import data_converter
 from activities.vault.seal import ENCRYPTION_KEY, new_key
-from console.commands.codec import origins_of, token_in
+from console.commands.codec import for_another_machine, origins_of, token_in
 from console.errors import Stop
 
 TOKEN = "the-token-of-a-test"
@@ -174,6 +174,24 @@ def test_a_token_is_made_once_and_for_its_owner_only(tmp_path: Path) -> None:
 def test_the_origin_of_a_ui(ui: str, origins: list[str]) -> None:
     """Scheme, host and port, exactly as a browser writes them: a port that goes without saying is not said."""
     assert origins_of(ui) == origins
+
+
+@pytest.mark.parametrize(
+    ("ui", "words"),
+    [
+        ("http://127.0.0.1:8233", None),
+        ("http://localhost:8080", None),
+        ("http://[::1]:8233", None),
+        ("https://temporal.example", "allow it"),
+        ("http://temporal.example", "ssh -L 8233:127.0.0.1:80 temporal.example"),
+        ("http://10.0.0.7:8080", "ssh -L 8233:127.0.0.1:8080 10.0.0.7"),
+    ],
+)
+def test_what_a_browser_keeps_from_this_machine_is_said(ui: str, words: str | None) -> None:
+    """A UI elsewhere has to be https, and the browser asks; over plain http it would fail without a word of ours."""
+    said = for_another_machine(origins_of(ui))
+    assert (said is None) == (words is None)
+    assert words is None or words in str(said)
 
 
 @pytest.mark.parametrize("ui", ["", "temporal.example", "file:///x", "http://", "http://h:port", "https://[", None])
