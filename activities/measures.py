@@ -71,7 +71,7 @@ async def surveyed(gate: Gate) -> AsyncIterator[Survey]:
 
 
 def _begin(meter: MetricMeter) -> None:
-    """Everything that a worker counts rarely is there from its start, so that the first event is an increase."""
+    """Everything that a worker counts rarely is known by name from its start; what has labels begins with an event."""
     for name in (CALLS, CIRCUIT_DENIALS, CIRCUIT_PROBES, CIRCUIT_TRANSITIONS, JOURNAL_HITS, JOURNAL_EVENTS):
         meter.create_counter(name).add(0)
     for name in (CIRCUIT_WAITERS, CALLS_UNDER_WAY):
