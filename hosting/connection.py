@@ -20,6 +20,7 @@ from hosting.patience import Patience
 from hosting.pollers import pollers as pollers_of
 from hosting.readiness import NAMESPACE
 from hosting.search_attributes import how_to_add, missing_search_attributes
+from hosting.server_age import too_old
 from hosting.temporal_server import ServerInfo
 
 if TYPE_CHECKING:
@@ -91,9 +92,9 @@ async def connect(
 
     The embedded one is started if it does not run, started again if it dies meanwhile (`on_event` is told), and stopped
     behind the last of its users unless one of them said `keep_up`. A configured one that does not answer within a few
-    seconds, or has no such namespace yet, is waited for as `patience` says. Raises Unreachable, and HostingError for
-    everything else, one line each; VaultError if what the environment says about keys and large values cannot be
-    followed, before anything is started.
+    seconds, or has no such namespace yet, is waited for as `patience` says; one that is too old is said to be. Raises
+    Unreachable, and HostingError for everything else, one line each; VaultError if what the environment says about keys
+    and large values cannot be followed, before anything is started.
     """
     await load_sdk()
     server = configured()
@@ -112,6 +113,8 @@ async def connect(
             return await client_of(server.address, server.namespace, **server.options)
 
         client = await patience.until_answered(attempt, on_event)
+        if line := await too_old(client, server.address):
+            on_event(line)
         yield Connection(client, server.address, server.namespace, os.environ.get("TEMPORAL_UI_URL") or None, None)
         return
     async with embedded(home, keep_up=keep_up, on_event=on_event) as info:

@@ -102,7 +102,9 @@ def failed(error: RPCError, address: str) -> HostingError:
         return refused(address)
     if error.status in (RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED):
         return unreachable(address, "it does not answer")
-    return HostingError(f"the Temporal server at {address} says: {' '.join(error.message.split())}")
+    if error.status == RPCStatusCode.UNIMPLEMENTED:
+        return HostingError(f"the Temporal server at {address} is too old: {_line(error.message)}; update it")
+    return HostingError(f"the Temporal server at {address} says: {_line(error.message)}")
 
 
 def refused(address: str) -> HostingError:
@@ -122,6 +124,10 @@ def _cannot_reach(address: str, why: str) -> str:
     return (
         f"cannot reach Temporal at {address}: {why}; start it or correct TEMPORAL_ADDRESS (unset: an embedded server)"
     )
+
+
+def _line(said: str) -> str:
+    return " ".join(said.split())
 
 
 def _first(reasons: tuple[tuple[str, str], ...], said: str) -> str | None:

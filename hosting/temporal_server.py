@@ -46,6 +46,8 @@ SERVER_GRACE = timedelta(seconds=5)
 PORT_ATTEMPTS = 5
 """Between finding a port free and the server's taking it, somebody else may."""
 BUSY = "address already in use"
+UNKNOWN = "unknown flag"
+"""What a `temporal` says that is older than the options it is given; after that it explains all those it knows."""
 
 
 @dataclass(frozen=True)
@@ -169,6 +171,11 @@ async def _start_on(home: Home, ports: Ports) -> Record | None:
             home.server_record.unlink(missing_ok=True)
             if any(BUSY in line for line in child.said()):
                 return None
+            if unknown := next((line for line in child.said() if UNKNOWN in line), None):
+                raise HostingError(
+                    f"the embedded server did not start: {child.command[0]} is too old ({unknown}); "
+                    "run `pip install -r requirements.txt`"
+                )
             raise HostingError(f"the embedded server did not start: {child.last_words()} (log: {log_file})")
         record = record.with_facts(version=answering.result())
     except Unreachable as error:

@@ -12,8 +12,11 @@ from pathlib import Path
 
 import pytest
 from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
 
+from hosting import server_age
 from hosting.connection import Configured, configured, connect, run_url
+from hosting.dial import failed
 from hosting.errors import HostingError, Unreachable
 from hosting.home import Home
 from hosting.ports import LOOPBACK, choose
@@ -196,6 +199,38 @@ async def test_a_configured_server_is_used_and_none_is_started(
     async with connect(home, identity="somebody") as connection:
         assert run_url(connection, "a") == "https://ui.example/namespaces/default/workflows/a"
     assert not home.root.exists()
+
+
+async def test_a_server_that_is_too_old_is_one_line(
+    shared_server: ServerInfo, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which it is, what may be missing and what to do; it is used all the same. A known one is not mentioned."""
+    monkeypatch.setenv("TEMPORAL_ADDRESS", shared_server.address)
+    said: list[str] = []
+    async with connect(home, identity="test", on_event=said.append):
+        assert said == []
+    monkeypatch.setattr(server_age, "OLDEST", (99, 0))
+    async with connect(home, identity="test", on_event=said.append):
+        (line,) = said
+    assert line.startswith(f"the Temporal server at {shared_server.address} is version {shared_server.version}; ")
+    assert line.endswith("; update the server")
+
+
+@pytest.mark.parametrize(
+    ("version", "old"),
+    [("1.24.2", True), ("v1.28.9-cloud.3", True), ("1.29.0", False), ("2.0.0", False), ("", False), ("next", False)],
+)
+def test_a_version_is_compared_as_numbers(version: str, old: bool) -> None:
+    """And what is none is not called old."""
+    assert server_age.before((1, 29), version) == old
+
+
+def test_a_question_that_a_server_does_not_know_is_one_line() -> None:
+    """An older one, by what it says itself, and what to do."""
+    unknown = RPCError("unknown method ListWorkers for service w", RPCStatusCode.UNIMPLEMENTED, b"")
+    assert str(failed(unknown, "here:7233")) == (
+        "the Temporal server at here:7233 is too old: unknown method ListWorkers for service w; update it"
+    )
 
 
 async def test_a_namespace_that_is_not_there_is_one_line(

