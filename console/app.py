@@ -19,7 +19,7 @@ from console.cli.breaker import breaker
 from console.cli.records import audit, report, state
 from console.cli.steering import COMMANDS as STEERING
 from console.cli.upkeep import codec, gc, key
-from console.errors import Exit, Stop, finish
+from console.errors import Exit, Left, Stop, finish
 from hosting.errors import HostingError, Unreachable
 
 if TYPE_CHECKING:
@@ -198,6 +198,8 @@ def main(arguments: Sequence[str]) -> int:
         starter.main(list(arguments), prog_name="starter.py", standalone_mode=False)
     except click.ClickException as error:
         return _complain(error.format_message(), Exit.USAGE)
+    except Left as left:
+        return left.code
     except Stop as stop:
         return _complain(str(stop), stop.code)
     except Unreachable as error:
@@ -205,7 +207,7 @@ def main(arguments: Sequence[str]) -> int:
     except (HostingError, VaultError) as error:
         return _complain(str(error), Exit.USAGE)
     except (KeyboardInterrupt, click.Abort):
-        return Exit.INTERRUPTED
+        return _complain("interrupted", Exit.INTERRUPTED)
     except BrokenPipeError:
         # Whoever read our output has gone, as `head` does. Point stdout elsewhere, or the interpreter's last flush
         # fails with a traceback.

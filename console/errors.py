@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Coroutine
 from enum import IntEnum
 from typing import Any, NoReturn
@@ -31,6 +32,23 @@ class Stop(Exception):
         self.code = code
 
 
+class Left(Stop):
+    """Interrupted, and the person has been told what goes on and how to come back to it."""
+
+    def __init__(self) -> None:
+        super().__init__("interrupted", Exit.INTERRUPTED)
+
+
 def finish(command: Coroutine[Any, Any, Exit]) -> NoReturn:
-    """Run a command to its end and leave with its exit code."""
-    raise SystemExit(asyncio.run(command))
+    """Run a command to its end and leave with its exit code.
+
+    Ctrl-C lets it leave in order, a second one in a hurry. A third is not heard: within seconds all that the command
+    started has ended, and it would stay instead.
+    """
+    with asyncio.Runner() as runner:
+        try:
+            code = runner.run(command)
+        except KeyboardInterrupt:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            raise
+    raise SystemExit(code)

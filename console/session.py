@@ -110,11 +110,19 @@ class Session:
         self._away_since = None
 
     async def close(self) -> None:
-        """Stop the worker that was started for this session. Raises what made the staffing fail, if it did."""
+        """Stop the worker that was started for this session. Raises what made the staffing fail, if it did.
+
+        A second Ctrl-C cancels whatever is there, the staffing too, which ends the worker at once. That end is waited
+        for all the same: as long as the worker lives it uses the embedded server, which would be left running.
+        """
         if self._staffing is None:
             return
         self._staffing.cancel()
-        await asyncio.wait({self._staffing})
+        try:
+            await asyncio.wait({self._staffing})
+        except asyncio.CancelledError:
+            await asyncio.wait({self._staffing})
+            raise
         if not self._staffing.cancelled() and (error := self._staffing.exception()):
             raise error
 

@@ -121,7 +121,7 @@ class WorkerProcess:
         finally:
             if self._child.code is None:
                 self._child.kill()
-        await self._child.ended()
+            await self._child.ended()
 
     async def _stopped_within(self, pause: timedelta) -> bool:
         try:

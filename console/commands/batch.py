@@ -10,7 +10,7 @@ from typing import Any, cast
 import click
 from temporalio.service import RPCError
 
-from console.errors import Exit, Stop, finish
+from console.errors import Exit, Left, Stop, finish
 from console.follow import AWAY
 from console.options import Text, parameters, positional, validated
 from console.render import say
@@ -86,7 +86,7 @@ async def run_batch(pipeline: Pipeline, inputs: list[RunInput], name: str | None
             raise stopped.exceptions[0] from None
         except asyncio.CancelledError:
             say(f"leaving; what was started goes on, and --id {name} takes the batch up again")
-            raise
+            raise Left from None
     return worst
 
 

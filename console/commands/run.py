@@ -13,7 +13,7 @@ from rich.console import Console
 from temporalio.client import WorkflowExecutionDescription, WorkflowExecutionStatus
 
 from console.dossier import Dossier, gather
-from console.errors import Exit, Stop, finish
+from console.errors import Exit, Left, Stop, finish
 from console.follow import follow
 from console.options import one_line, parameters, positional, validated
 from console.render import ending, notes, progress
@@ -168,7 +168,7 @@ async def _see(handle: Handle, here: Session, shown: Any) -> timedelta | None:
                 elapsed = view.ended - view.started
     except asyncio.CancelledError:
         shown.say(f"leaving; the run is kept and goes on with `starter.py watch {handle.id}`")
-        raise
+        raise Left from None
     return elapsed
 
 
