@@ -31,8 +31,9 @@ CHAPTER = "It was the best of pensions, it was the worst of pensions. "
 BOOK = CHAPTER * 500
 """Large enough to be put aside: the history has a reference instead."""
 ERROR = "Ada's pension is no business of this model"
-PLAIN = ("Ada", "ension")
-"""Words that somebody who may not read the runs must see nowhere, however the rest is broken or cut."""
+PLAIN = ("Lovelace", "pension")
+"""Words that somebody who may not read the runs must see nowhere. Long ones: ciphertext is letters, too, and says `Ada`
+every few pages by chance."""
 RULES: Sequence[dict[str, Any]] = (
     {"match": {"role": "planner"}, "answer": {**plan(C1="must"), "goal": "A letter."}},
     {"match": {"role": "evaluator"}, "answer": evaluation(C1="pass")},
