@@ -81,7 +81,7 @@ def starter() -> None:
 def run() -> None:
     """Start a run of a pipeline and see it to its end.
 
-    The same --id twice attaches to the run instead of paying again. Text may be given as @file, or as - for standard
+    The same --id and input twice attach to the run instead of paying again. Text may be given as @file, or as - for standard
     input. The result goes to standard output, everything else to standard error.
     """
 

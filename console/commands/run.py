@@ -18,14 +18,14 @@ from console.follow import follow
 from console.options import one_line, parameters, positional, validated
 from console.render import ending, notes, progress
 from console.reports import PAGE, document, writable, write_report
-from console.runs import Handle, checked, ended, exit_code, find, input_of, start, text_of
+from console.runs import Handle, Started, checked, ended, exit_code, find, input_of, start, text_of
 from console.session import Session, session
 from workflows.contracts import RunReport
 from workflows.pipelines import Pipeline
 from workflows.run import RunInput, RunResult
 
 COMMON = (
-    click.Option(["--id", "run_id"], help="Name the run; a name already used attaches to that run."),
+    click.Option(["--id", "run_id"], help="Name the run; the same name and input again attach to that run."),
     click.Option(["--detach"], is_flag=True, help="Print the run's id and leave; what runs it stays up."),
     click.Option(["--keep-up"], is_flag=True, help="Leave the embedded server and worker up afterwards."),
     click.Option(["--json", "as_json"], is_flag=True, help="Print one JSON document instead of the result's text."),
@@ -70,11 +70,9 @@ async def run_pipeline(
         async with session(shown.say, keep_up=keep_up or detach, worker=True) as here:
             main = positional(pipeline.input)
             begun = await start(here.client, pipeline, input, run_id, main, here.searchable)
-            handle, url = begun.handle, here.url(begun.handle.id)
+            handle, url = _ours(begun), here.url(begun.handle.id)
             how = "attached to" if begun.attached else "started"
             shown.say(f"{how} {handle.id}" + (f"  {url}" if url else ""))
-            if not begun.same_input:
-                shown.say(f"{handle.id} was started with another input; that one counts, this one is not used")
             if detach:
                 document = {**_running(handle.id, pipeline.name), "ui_url": url}
                 click.echo(json.dumps(document) if as_json else handle.id)
@@ -91,7 +89,7 @@ async def rerun(id: str, only: list[str], run_id: str | None, *, as_json: bool, 
     console = notes()
     with progress(console) as shown:
         async with session(shown.say, worker=True) as here:
-            handle, description = await find(here.client, id)
+            before, description = await find(here.client, id)
             if _open(description):
                 raise Stop(f"{id} has not ended; wait for it with `starter.py watch {id}`", Exit.USAGE)
             pipeline, earlier = await input_of(here.client, id)
@@ -99,18 +97,16 @@ async def rerun(id: str, only: list[str], run_id: str | None, *, as_json: bool, 
             if again is None:
                 raise Stop(f"{pipeline.name} cannot be run again in part; start a new run of it", Exit.USAGE)
             try:
-                input = again(await ended(handle, description), only)
+                input = again(await ended(before, description), only)
             except ValueError as error:  # pydantic's is one too, and says more than one line
                 raise Stop(f"{id} --only {','.join(only)}: {one_line(error)}", Exit.USAGE) from error
             begun = await start(here.client, pipeline, input, run_id, positional(pipeline.input), here.searchable)
-            if not begun.same_input:
-                raise Stop(f"{begun.handle.id} is another run already; choose another --id", Exit.USAGE)
-            url = here.url(begun.handle.id)
+            handle, url = _ours(begun), here.url(begun.handle.id)
             how = "attached to" if begun.attached else "started"
-            shown.say(f"{how} {begun.handle.id}, an addendum to {id}" + (f"  {url}" if url else ""))
-            elapsed = await _see(begun.handle, here, shown)
-            report = await ended(begun.handle, await begun.handle.describe())
-            dossier = await _dossier(here, begun.handle.id, report_file)
+            shown.say(f"{how} {handle.id}, an addendum to {id}" + (f"  {url}" if url else ""))
+            elapsed = await _see(handle, here, shown)
+            report = await ended(handle, await handle.describe())
+            dossier = await _dossier(here, handle.id, report_file)
     return _tell(report, url, elapsed, console, as_json, report_file, dossier)
 
 
@@ -209,6 +205,18 @@ def _may_be_called(run_id: str | None, report_file: Path | None) -> None:
         checked(run_id)
     if report_file is not None:
         writable(report_file)
+
+
+def _ours(begun: Started) -> Handle:
+    """The run that was asked for. Raises Stop if its name belongs to a run of another input, which answers nothing."""
+    id = begun.handle.id
+    if not begun.same_input:
+        raise Stop(
+            f"{id} was started with another input, so its result is not the answer to this one: choose another --id, "
+            f"or `starter.py result {id}` for that run",
+            Exit.USAGE,
+        )
+    return begun.handle
 
 
 def _running(id: str, pipeline: str) -> dict[str, Any]:

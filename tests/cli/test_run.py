@@ -6,6 +6,8 @@ import asyncio
 import json
 import signal
 
+import pytest
+
 from tests.cli.conftest import Shell, journal, seen, until
 from tests.quiet_ports import quiet_port
 
@@ -38,15 +40,26 @@ async def test_json_is_exactly_one_document(shell: Shell) -> None:
 
 
 async def test_the_same_id_attaches_instead_of_paying_again(shell: Shell) -> None:
-    """Twice the same id, once the calls; another input is not used, and that is said."""
+    """Twice the same id and input, once the calls."""
     first = await shell("run", "plan-generate-evaluate", TASK, "--id", "mine", "--json")
     paid = len(journal(shell))
-    again = await shell("run", "plan-generate-evaluate", "Something else.", "--id", "mine", "--json")
+    again = await shell("run", "plan-generate-evaluate", TASK, "--id", "mine", "--json")
     assert (first.code, again.code) == (0, 0), again.err
     assert first.json["result"] == again.json["result"]
     assert len(journal(shell)) == paid == 3
     assert "attached to mine" in again.err
-    assert "another input" in again.err
+
+
+@pytest.mark.parametrize("options", [(), ("--json",), ("--detach",)])
+async def test_the_same_id_with_another_input_is_refused(shell: Shell, options: tuple[str, ...]) -> None:
+    """A script that reads stdout and the exit code would take the earlier run's answer for one to its own question."""
+    await shell("run", "plan-generate-evaluate", TASK, "--id", "mine")
+    other = await shell("run", "plan-generate-evaluate", "Something else.", "--id", "mine", *options)
+    assert (other.code, other.out) == (2, "")
+    assert other.err.splitlines()[-1].startswith("starter.py: mine was started with another input")
+    assert "starter.py result mine" in other.err
+    assert "satisfied" not in other.err
+    assert len(journal(shell)) == 3
 
 
 async def test_a_run_is_found_again_by_list_show_and_result(shell: Shell) -> None:
