@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from activities.vault.errors import VaultError
+from console.cli.amounts import Dollars
 from console.cli.breaker import breaker
 from console.cli.records import audit, report, state
 from console.cli.steering import COMMANDS as STEERING
@@ -81,8 +82,8 @@ def starter() -> None:
 def run() -> None:
     """Start a run of a pipeline and see it to its end.
 
-    The same --id and input twice attach to the run instead of paying again. Text may be given as @file, or as - for standard
-    input. The result goes to standard output, everything else to standard error.
+    The same --id and input twice attach to the run instead of paying again. Text may be given as @file, or as - for
+    standard input. The result goes to standard output, everything else to standard error.
     """
 
 
@@ -115,9 +116,7 @@ def rerun(id: str, only: str, run_id: str | None, as_json: bool, report: Path | 
 @click.option("--pipeline", help="Only runs of this pipeline.")
 @click.option("--status", type=click.Choice(STATUSES), help="Only runs that stand like this.")
 @click.option("--circuit", type=click.Choice(("open", "closed")), help="open: only runs that wait for an open circuit.")
-@click.option(
-    "--min-cost", type=click.FloatRange(min=0), metavar="USD", help="Only ended runs that cost at least this."
-)
+@click.option("--min-cost", type=Dollars(), metavar="USD", help="Only ended runs that cost at least this.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def list_(
     limit: int, pipeline: str | None, status: str | None, circuit: str | None, min_cost: float | None, as_json: bool

@@ -28,6 +28,8 @@ from workflows.contracts import LARGEST_REQUEST
 ENVIRONMENT_PREFIX = "BREAKWATER_"
 _DURATION = re.compile(r"^(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?$")
 _SECONDS = re.compile(r"^\d+(?:\.\d+)?$")
+LONGEST = timedelta(days=36_500)
+"""Of a duration: what it ends at is still a date."""
 
 
 class Text(click.ParamType[Any]):
@@ -102,9 +104,12 @@ class Duration(click.ParamType[Any]):
             self.fail(f"{value!r} is not a duration; write it like 90s, 10m, 2h or 1h30m", param, ctx)
         days, hours, minutes, seconds = (float(part or 0) for part in found.groups())
         try:
-            return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+            length = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
         except OverflowError:
-            self.fail(f"{value!r} is too long", param, ctx)
+            length = timedelta.max
+        if length > LONGEST:
+            self.fail(f"{value!r} is too long; at most {LONGEST.days}d", param, ctx)
+        return length
 
 
 class Member(click.Choice[Any]):

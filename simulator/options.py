@@ -9,6 +9,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+LONGEST = 86_400
+"""Seconds of a call, a day: longer than anybody waits for one."""
+LARGEST = 1_000_000_000_000
+"""Of a limit per minute: as good as none."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ServerOptions:
@@ -40,11 +45,11 @@ class ServerOptions:
                 f"the simulator only listens on this machine: {self.host!r} is not a loopback address (use 127.0.0.1; "
                 "in a container's own network add --exposed)"
             )
-        if self.latency < 0:
-            raise ValueError(f"latency is a time in seconds and cannot be {self.latency}")
+        if not 0 <= self.latency <= LONGEST:  # nan is on neither side
+            raise ValueError(f"latency is a time in seconds, at most {LONGEST:,}, and cannot be {self.latency}")
         for name in ("requests_per_minute", "input_tokens_per_minute", "output_tokens_per_minute"):
             limit: int | None = getattr(self, name)
-            if limit is not None and limit < 1:
+            if limit is not None and not 1 <= limit <= LARGEST:
                 raise ValueError(f"{name} cannot be {limit}: leave it out for no limit")
 
 

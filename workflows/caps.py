@@ -13,6 +13,11 @@ from workflows.models import usd
 
 Bound = Literal["agents", "depth", "tokens", "usd", "price", "deadline"]
 
+MOST_USD = 1_000_000
+MOST_TOKENS = 1_000_000_000_000
+MOST_AGENTS = 100_000
+"""The largest bounds that can be asked for, at the start or by a raise: far above any plan, so more is a slip."""
+
 
 class Caps(Frozen):
     """The most a run and everything below it may use; None is no cap."""
@@ -82,9 +87,9 @@ class BoundsState(Frozen):
 class BudgetRaise(Frozen):
     """New totals for a run's bounds, not additions: what is sent twice counts once. None leaves a bound as it is."""
 
-    usd: float | None = Field(default=None, gt=0, le=1_000_000)
-    tokens: int | None = Field(default=None, gt=0)
-    agents: int | None = Field(default=None, gt=0)
+    usd: float | None = Field(default=None, gt=0, le=MOST_USD, allow_inf_nan=False)
+    tokens: int | None = Field(default=None, gt=0, le=MOST_TOKENS)
+    agents: int | None = Field(default=None, gt=0, le=MOST_AGENTS)
 
 
 class BoundExceeded(Exception):

@@ -7,7 +7,7 @@ from typing import Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from workflows.caps import Caps, Grant
+from workflows.caps import MOST_AGENTS, MOST_TOKENS, MOST_USD, Caps, Grant
 from workflows.carried import Carried
 from workflows.models import PRICES, nano
 from workflows.precedence import Precedence
@@ -29,17 +29,18 @@ class RunInput(Precedence):
     budget_usd: float | None = Field(
         default=None,
         gt=0,
-        le=1_000_000,
+        le=MOST_USD,
+        allow_inf_nan=False,
         description="Spend at most this many dollars; stop before passing it.",
     )
     max_tokens: int | None = Field(
         default=None,
         gt=0,
-        le=1_000_000_000_000,
+        le=MOST_TOKENS,
         description="Use at most this many tokens, in and out together; stop before passing it.",
     )
     max_agents: int = Field(
-        default=DEFAULT_AGENTS, ge=1, le=100_000, description="Start at most this many agents in the whole run."
+        default=DEFAULT_AGENTS, ge=1, le=MOST_AGENTS, description="Start at most this many agents in the whole run."
     )
     max_depth: int = Field(
         default=1, ge=0, le=HARD_DEPTH, description="Levels of runs that this run may start below itself."

@@ -13,9 +13,9 @@ _ID = click.argument("id")
 
 @click.command()
 @_ID
-@click.option("--usd", type=click.FloatRange(min=0, min_open=True, max=1_000_000), help="New total of dollars.")
-@click.option("--tokens", type=click.IntRange(min=1), help="New total of tokens, in and out.")
-@click.option("--agents", type=click.IntRange(min=1), help="New total of agents.")
+@click.option("--usd", type=float, help="New total of dollars.")
+@click.option("--tokens", type=int, help="New total of tokens, in and out.")
+@click.option("--agents", type=int, help="New total of agents.")
 def budget(id: str, usd: float | None, tokens: int | None, agents: int | None) -> None:
     """Raise what a run may use to a new total (not by an addition), so that it goes on if it waits for that.
 

@@ -14,6 +14,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
 from console.errors import Exit, Stop
+from console.options import validated
 from console.render import Progress, notes, progress
 from console.runs import Handle, find
 from console.session import session
@@ -26,8 +27,8 @@ PATIENCE = timedelta(seconds=60)
 
 
 async def raise_budget(id: str, usd: float | None, tokens: int | None, agents: int | None) -> Exit:
-    """Raise bounds of a run to new totals; whoever waited for that goes on."""
-    asked = BudgetRaise(usd=usd, tokens=tokens, agents=agents)
+    """Raise bounds of a run to new totals; whoever waited for that goes on. Raises click.UsageError for a wrong one."""
+    asked = validated(BudgetRaise, {"usd": usd, "tokens": tokens, "agents": agents})
     totals = [
         *([f"${usd:.2f}"] if usd is not None else []),
         *([f"{tokens:,} tokens"] if tokens is not None else []),

@@ -37,6 +37,7 @@ async def test_an_empty_home_has_no_circuits_and_gets_none(shell: Shell) -> None
         (["open", KEY, "--reason", " \n"], ["--reason", "empty"]),
         (["open", KEY, "--reason", "x", "--for", "soon"], ["--for", "soon", "10m"]),
         (["open", KEY, "--reason", "x", "--for", "0"], ["--for"]),
+        (["open", KEY, "--reason", "x", "--for", "3000000d"], ["--for", "too long"]),
         (["open", "claude-haiku-5-5", "--reason", "x"], ["host model"]),
         (["reset", KEY], ["there is no circuit"]),
         (["status", "--nope"], ["--nope"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from typing import Any
 
 import pytest
@@ -176,7 +177,16 @@ def test_only_a_loopback_address_is_accepted(host: str) -> None:
     assert ServerOptions(host=host, exposed=True).host == host  # said in so many words, for a network of its own
 
 
-@pytest.mark.parametrize("options", [{"latency": -1.0}, {"requests_per_minute": 0}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"latency": -1.0},
+        {"latency": math.nan},
+        {"latency": math.inf},
+        {"requests_per_minute": 0},
+        {"requests_per_minute": 10**400},
+    ],
+)
 def test_options_that_make_no_sense_are_refused(options: dict[str, Any]) -> None:
     """A wrong number is found when it is given, not in the middle of a run."""
     with pytest.raises(ValueError, match="cannot be"):

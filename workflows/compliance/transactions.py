@@ -61,7 +61,9 @@ def _too_large(size: int, most: int) -> str:
 
 
 def _loaded(text: str) -> JsonValue:
-    content: JsonValue = json.loads(text, object_pairs_hook=_object, parse_constant=_no_constant, parse_float=_float)
+    content: JsonValue = json.loads(
+        text, object_pairs_hook=_object, parse_constant=_no_constant, parse_float=_float, parse_int=_int
+    )
     if found := next(filter(None, map(_unprintable, list(_strings(content)))), None):
         raise ValueError(f"{found} behind an escape")
     return content
@@ -82,9 +84,25 @@ def _no_constant(name: str) -> JsonValue:
 
 def _float(digits: str) -> float:
     number = float(digits)
-    if not math.isfinite(number) or Decimal(repr(number)) != Decimal(digits):
-        raise ValueError(f"the number {digits[:40]} has more digits than a JSON number keeps, so write it as a string")
+    try:
+        kept = math.isfinite(number) and Decimal(repr(number)) == Decimal(digits)
+    except ArithmeticError:  # an exponent that is itself too long
+        kept = False
+    if not kept:
+        raise ValueError(_too_long(digits))
     return number
+
+
+def _int(digits: str) -> int:
+    try:
+        return int(digits)
+    except ValueError:
+        raise ValueError(_too_long(digits)) from None
+
+
+def _too_long(digits: str) -> str:
+    shown = digits if len(digits) <= 40 else f"{digits[:40]}…"
+    return f"the number {shown} has more digits than a JSON number keeps, so write it as a string"
 
 
 def _strings(value: JsonValue, depth: int = 0) -> Iterator[str]:
