@@ -17,6 +17,7 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from console.dossier import Dossier
+from console.remarks import agents
 from console.render import SIMULATED, dollars, seconds, tokens
 from console.view import CallView, RunView
 from workflows.contracts import Reply, Usage
@@ -51,7 +52,8 @@ class Share:
     """What one role used."""
 
     role: str
-    calls: int
+    agents: int
+    """Started."""
     attempts: int
     input_tokens: int
     output_tokens: int
@@ -81,7 +83,8 @@ def html(dossier: Dossier) -> str:
         tokens=tokens(report.usage),
         cost=dollars(report.cost_usd),
         bars=bars(dossier.view),
-        shares=shares(report.agents),
+        agents=agents(report),
+        shares=shares(report.agents, report.not_started),
         circuit=circuit(dossier.view),
         bounds=bounds(dossier.bounds),
         asked=dossier.asked,
@@ -138,8 +141,8 @@ def bounds(asked: RunInput) -> list[str]:
     ]
 
 
-def shares(replies: Sequence[Reply[Any]]) -> list[Share]:
-    """Tokens and cost by role, in the order of their first call."""
+def shares(replies: Sequence[Reply[Any]], not_started: Sequence[str] = ()) -> list[Share]:
+    """Tokens and cost by role, in the order of their first agent. `not_started` names agents that do not count."""
     whole = sum(tokens(reply.usage) for reply in replies) or 1
     found = []
     for role in dict.fromkeys(reply.role for reply in replies):
@@ -149,7 +152,7 @@ def shares(replies: Sequence[Reply[Any]]) -> list[Share]:
         found.append(
             Share(
                 role=role,
-                calls=len(mine),
+                agents=sum(reply.agent not in not_started for reply in mine),
                 attempts=sum(reply.attempts for reply in mine),
                 input_tokens=tokens(used) - used.output_tokens,
                 output_tokens=used.output_tokens,

@@ -17,7 +17,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from console.remarks import remarks
+from console.remarks import agents, remarks
 from console.view import CallView, RunView
 from workflows.contracts import RunReport, Usage
 from workflows.signs import Waiting
@@ -201,7 +201,7 @@ def ending(report: RunReport[Any], elapsed: timedelta | None, rows: Iterable[tup
     passed = "passed" if report.passed else "not passed" if report.status == "finished" else report.status
     facts = [
         f"{passed} ({report.stop_reason})",
-        f"{len(report.agents)} subagent call{'s' if len(report.agents) != 1 else ''}",
+        agents(report),
         f"{tokens(report.usage):,} tokens",
         dollars(report.cost_usd),
     ]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from console.errors import Exit, Stop
-from console.remarks import remarks
+from console.remarks import agents, remarks
 from console.render import SIMULATED, dollars, printable, seconds, tokens
 from workflows.contracts import Reply, RunReport
 from workflows.run import RunResult
@@ -64,11 +64,11 @@ def document(report: RunReport[Any], url: str | None) -> dict[str, Any]:
 
 
 def markdown(report: RunReport[Any], url: str | None, elapsed: timedelta | None) -> str:
-    """The report as a page: what happened, the result, every call."""
+    """The report as a page: what happened, the result, every agent."""
     lines = [f"# {report.pipeline}: {report.run_id}", "", *(f"- {fact}" for fact in facts(report, url, elapsed)), ""]
     if isinstance(report.result, RunResult):
         lines += [report.result.markdown(), ""]
-    lines += ["## Calls", "", "| agent | model | status | attempts | tokens | cost | started | took | request |"]
+    lines += ["## Agents", "", "| agent | model | status | attempts | tokens | cost | started | took | request |"]
     lines += ["|" + "---|" * 9, *(_row(reply) for reply in report.agents), ""]
     return "\n".join(lines)
 
@@ -79,7 +79,7 @@ def facts(report: RunReport[Any], url: str | None, elapsed: timedelta | None) ->
     found = [
         f"run {report.run_id}",
         f"{ended} ({report.stop_reason})",
-        f"{len(report.agents)} calls, {tokens(report.usage):,} tokens, {dollars(report.cost_usd)}",
+        f"{agents(report)}, {tokens(report.usage):,} tokens, {dollars(report.cost_usd)}",
         *([f"took {seconds(elapsed)}"] if elapsed is not None else []),
         *([report.message] if report.message else []),
         *remarks(report),

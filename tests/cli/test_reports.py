@@ -51,7 +51,7 @@ async def listed(shell: Shell, *wanted: str) -> list[str]:
         ("report told -o run.pdf", "-o run.pdf: name a file that ends in .html, .md, .json, .txt"),
         ("list --pipeline no", "there is no pipeline 'no'; there are: compliance-review"),
         ("list --status lost", "'lost' is not one of 'running', 'waiting_for_approval'"),
-        ("list --min-cost -1", "is not in the range x>=0"),
+        ("list --min-cost -1", "is not in the range 0<=x<=1000000"),
     ],
 )
 def test_what_cannot_be_asked_is_said_before_anything_is_started(

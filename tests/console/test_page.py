@@ -5,10 +5,15 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
+from io import StringIO
 from typing import Any
 
+from rich.console import Console
+
 from console.dossier import Dossier
-from console.page import html
+from console.page import html, shares
+from console.render import ending
+from console.reports import facts
 from console.view import CallView, RunView
 from tests.workflows.test_revision_tables import HOSTILE, judged, result
 from workflows.contracts import Decision, Reply, RunReport, Usage
@@ -35,6 +40,13 @@ def reply(agent: str, **more: Any) -> Reply[Any]:
         "duration": timedelta(seconds=1),
     }
     return Reply[Any].model_validate(known | more)
+
+
+AGENTS = [
+    *(reply(agent) for agent in ("planner-1", "generator-1", "generator-2", "evaluator-1")),
+    reply("evaluator-2", status="error", error_kind="budget_exceeded", attempts=0),
+]
+"""Four that were started, and one for which there was no room."""
 
 
 def call(id: str, second: int, **more: Any) -> CallView:
@@ -131,11 +143,27 @@ def test_the_story_is_all_there() -> None:
     assert page.count('<div class="bar"') == 3
 
 
+def test_an_agent_that_was_not_started_is_in_no_count() -> None:
+    """A headline of five beside a cap of four reads as a cap that was passed."""
+    asked = dossier(agents=AGENTS, not_started=["evaluator-2"]).report
+    assert [(each.role, each.agents) for each in shares(asked.agents, asked.not_started)][-1] == ("evaluator", 1)
+    assert facts(asked, None, None)[2].startswith("4 agents, ")
+    Console(file=(shown := StringIO()), width=200).print(ending(asked, None, []))
+    assert " · 4 agents · " in shown.getvalue()
+
+
 def test_what_was_not_done_is_said() -> None:
     """A run over budget names who was not started, and its warnings."""
     page = html(
-        dossier(passed=False, stop_reason="budget_exceeded", not_started=["evaluator-2"], warnings=["90 % used"])
+        dossier(
+            passed=False,
+            stop_reason="budget_exceeded",
+            not_started=["evaluator-2"],
+            warnings=["90 % used"],
+            agents=AGENTS,
+        )
     )
     assert '<p class="verdict open">not passed <span class="dim">budget exceeded</span>' in page
+    assert "<li>4 agents</li>" in page
     assert "not started: evaluator-2" in page
     assert "90 % used" in page
