@@ -72,7 +72,7 @@ class RunInput(Precedence):
 
     @model_validator(mode="after")
     def _a_dollar_budget_needs_prices(self) -> Self:
-        unknown = [model for model in self.models.values() if model not in PRICES]
+        unknown = [model for model in dict.fromkeys(self.models_used) if model not in PRICES]
         if self.budget_usd is not None and unknown:
             raise ValueError(
                 f"the price of {', '.join(unknown)} is not known, so --budget-usd cannot be kept: use a model with a "
@@ -84,6 +84,11 @@ class RunInput(Precedence):
     def models(self) -> dict[str, str]:
         """The models this input names, by role: its fields `<role>_model`."""
         return {name.removesuffix("_model"): value for name, value in self if name.endswith("_model") and value}
+
+    @property
+    def models_used(self) -> list[str]:
+        """Every model that this input has a run use beside the tiers'; one that names models elsewhere adds them."""
+        return list(self.models.values())
 
     @property
     def caps(self) -> Caps:

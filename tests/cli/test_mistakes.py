@@ -12,6 +12,7 @@ import pytest
 from tests.cli.conftest import ROOT, Said, Shell
 
 PGE = "plan-generate-evaluate"
+UNPRICED = '{"name": "X", "instructions": "a", "model": "gpt-9"}'
 
 
 def assert_one_line(said: Said, code: int, *words: str) -> None:
@@ -38,6 +39,10 @@ def assert_one_line(said: Said, code: int, *words: str) -> None:
         (["run", PGE, "x", "--budget-usd", "-1"], ["--budget-usd"]),
         (["run", PGE, "x", "--max-depth", "4"], ["--max-depth", "3"]),
         (["run", PGE, "x", "--budget-usd", "1", "--planner-model", "mine"], ["price of mine", "--max-tokens"]),
+        (
+            ["run", "compliance-review", "x", "--budget-usd", "1", "--add-domains", UNPRICED],
+            ["price of gpt-9 is not known"],
+        ),
         (["budget", "x"], ["--usd, --tokens or --agents"]),
         (["budget", "x", "--usd", "nan"], ["--usd", "finite"]),
         (["budget", "x", "--usd", "inf"], ["--usd", "finite"]),

@@ -98,6 +98,17 @@ class Input(RunInput):
         """Everything that was asked for, in order: the rows of the report."""
         return [*self.domains, *self.add_domains]
 
+    @property
+    def paid_domains(self) -> list[Domain]:
+        """The domains that are reviewed here: all of them, or those a rerun names."""
+        only = None if self.only is None else {name.upper() for name in self.only}
+        return [domain for domain in self.all_domains if only is None or domain.name.upper() in only]
+
+    @property
+    def models_used(self) -> list[str]:
+        """Those of the roles, and those that domains name."""
+        return [*super().models_used, *(domain.model for domain in self.paid_domains if domain.model)]
+
     def content(self) -> JsonValue:
         """The transaction as a JSON object, or as text. Raises ValueError if it is not what it promises to be."""
         return read(self.transaction, self.format)
@@ -171,9 +182,9 @@ class ComplianceReview:
     async def story(self, input: Input) -> Outcome[Result]:
         run = self.bookkeeping
         run.state.write(TRANSACTION, Transaction(content=input.content()), writer="submitter")
-        run.at("reviewing " + ", ".join(domain.name for domain in self.asked()))
+        run.at("reviewing " + ", ".join(domain.name for domain in self.input.paid_domains))
         run.keep(self.result())
-        self.reviewing = {domain.name: asyncio.create_task(self.review(domain)) for domain in self.asked()}
+        self.reviewing = {domain.name: asyncio.create_task(self.review(domain)) for domain in self.input.paid_domains}
         try:
             await asyncio.gather(*self.reviewing.values(), return_exceptions=True)
         finally:
@@ -205,14 +216,9 @@ class ComplianceReview:
             for name in open_:
                 self.reviewing[name].cancel()
 
-    def asked(self) -> list[Domain]:
-        """The domains this run pays for: all of them, or those a rerun names."""
-        only = None if self.input.only is None else {name.upper() for name in self.input.only}
-        return [domain for domain in self.input.all_domains if only is None or domain.name.upper() in only]
-
     def rows(self) -> list[Row]:
         """One row for each domain asked for, in the order of the asking."""
-        mine = {domain.name for domain in self.asked()}
+        mine = {domain.name for domain in self.input.paid_domains}
         taken = {row.domain: row for row in self.input.earlier.rows} if self.input.earlier else {}
         return [
             taken[domain.name] if domain.name in taken and domain.name not in mine else self.row(domain)
@@ -242,7 +248,7 @@ class ComplianceReview:
             require=self.input.require,
             transaction_sha256=self.sha256,
             earlier=self.input.earlier.run_id if self.input.earlier else None,
-            again=[domain.name for domain in self.asked()] if self.input.earlier else None,
+            again=[domain.name for domain in self.input.paid_domains] if self.input.earlier else None,
         )
 
     async def narrated(self) -> Result:
