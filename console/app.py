@@ -10,7 +10,7 @@ import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -95,7 +95,18 @@ def batch() -> None:
     """
 
 
-@starter.command()
+class Rerun(click.Command):
+    """A command that takes the bounds of a run as `run` does. They are loaded only when it is looked at."""
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        from console.options import options
+        from workflows.inputs import BOUNDS, RunInput
+
+        own = super().get_params(ctx)
+        return [*own[:-1], *options(RunInput, BOUNDS, "the earlier run's"), own[-1]]
+
+
+@starter.command(cls=Rerun)
 @click.argument("id")
 @click.option("--only", required=True, metavar="A,B", help="What to pay for again, e.g. --only FATF.")
 @click.option("--id", "run_id", help="Name the new run.")
@@ -103,12 +114,18 @@ def batch() -> None:
 @click.option(
     "--report", type=click.Path(path_type=Path), help="Write the report to FILE.html, .md, .json or .txt too."
 )
-def rerun(id: str, only: str, run_id: str | None, as_json: bool, report: Path | None) -> None:
-    """Run a part of an ended run again: a new run, whose report names the earlier one and takes over the rest."""
+def rerun(id: str, only: str, run_id: str | None, as_json: bool, report: Path | None, **bounds: Any) -> None:
+    """Run a part of an ended run again: a new run, whose report names the earlier one and takes over the rest.
+
+    What stopped the earlier run would stop this one, so a bound may be given anew.
+
+    \b
+    starter.py rerun my-review --only AML --deadline 10m
+    """
     from console.commands.run import rerun as again
 
     names = [name for name in (part.strip() for part in only.split(",")) if name]
-    finish(again(id, names, run_id, as_json=as_json, report_file=report))
+    finish(again(id, names, bounds, run_id, as_json=as_json, report_file=report))
 
 
 @starter.command("list")

@@ -137,6 +137,11 @@ def parameters(model: type[BaseModel]) -> list[click.Parameter]:
     ]
 
 
+def options(model: type[BaseModel], names: Iterable[str], default: str) -> list[click.Parameter]:
+    """Options for these fields of `model` alone, where `default` says in words what counts without them."""
+    return [_option(name, model.model_fields[name], f" [default: {default}]") for name in names]
+
+
 def positional(model: type[BaseModel]) -> str | None:
     """The field given without a name: the first that has no default."""
     return next((name for name, field in model.model_fields.items() if field.is_required()), None)
@@ -189,10 +194,10 @@ def _argument(name: str, field: FieldInfo) -> click.Argument:
     return click.Argument([name], type=Text() if kind is str else _type(kind), required=True)
 
 
-def _option(name: str, field: FieldInfo) -> click.Option:
+def _option(name: str, field: FieldInfo, default: str | None = None) -> click.Option:
     kind = _plain(field.annotation)
     common: dict[str, Any] = {
-        "help": _help(field),
+        "help": _help(field) if default is None else (field.description or "") + default,
         "envvar": ENVIRONMENT_PREFIX + name.upper(),
         "show_envvar": True,
         "default": None,

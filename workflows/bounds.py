@@ -41,6 +41,8 @@ class Bounds:
         self.deadline: datetime | None = None
         self.ledger = Ledger(input.caps)
         self.warnings: list[str] = []
+        self.met: set[Bound] = set()
+        """The bounds at which somebody was refused."""
         if input.carried is not None:
             carried = input.carried.bounds
             self.ledger, self.began = Ledger.resume(carried.ledger), carried.began
@@ -157,9 +159,11 @@ class Bounds:
             if not refused.for_good:
                 await self.until(lambda: self.ledger.changes != freed)  # noqa: B023 - awaited before the next turn
             elif not self.pauses or refused.short is None:
+                self.met.add(refused.bound)
                 raise refused
             elif self._above is not None:
                 if (more := await self._above.more(who, refused.short)) is None:
+                    self.met.add(refused.bound)
                     raise refused
                 self.ledger.raise_to(self.ledger.caps + more)
             else:

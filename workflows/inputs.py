@@ -18,6 +18,10 @@ DEFAULT_AGENTS = 100
 """Far above what a pipeline needs by itself (eleven versions are 23 agents), far below what a runaway would start."""
 
 
+BOUNDS = ("budget_usd", "max_tokens", "max_agents", "deadline", "on_budget")
+"""The fields of a RunInput that a rerun may be given anew; the depth is the pipeline's."""
+
+
 class RunInput(Precedence):
     """What every pipeline can be told. A pipeline's `Input` extends it; each field becomes an option of the CLI.
 

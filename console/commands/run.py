@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -83,8 +84,17 @@ async def run_pipeline(
     return _tell(report, url, elapsed, console, as_json, report_file, dossier)
 
 
-async def rerun(id: str, only: list[str], run_id: str | None, *, as_json: bool, report_file: Path | None) -> Exit:
-    """Run a part of an ended run again, in a new run whose report names the earlier one."""
+async def rerun(
+    id: str,
+    only: list[str],
+    bounds: Mapping[str, Any],
+    run_id: str | None,
+    *,
+    as_json: bool,
+    report_file: Path | None,
+) -> Exit:
+    """Run a part of an ended run again, in a new run whose report names the earlier one; the `bounds` that are not None
+    replace those of the earlier one."""
     _may_be_called(run_id, report_file)
     console = notes()
     with progress(console) as shown:
@@ -100,6 +110,8 @@ async def rerun(id: str, only: list[str], run_id: str | None, *, as_json: bool, 
                 input = again(await ended(before, description), only)
             except ValueError as error:  # pydantic's is one too, and says more than one line
                 raise Stop(f"{id} --only {','.join(only)}: {one_line(error)}", Exit.USAGE) from error
+            given = {name: value for name, value in bounds.items() if value is not None}
+            input = cast(RunInput, validated(pipeline.input, {**dict(input), **given}))
             begun = await start(here.client, pipeline, input, run_id, positional(pipeline.input), here.searchable)
             handle, url = _ours(begun), here.url(begun.handle.id)
             how = "attached to" if begun.attached else "started"

@@ -91,6 +91,27 @@ async def test_a_review_is_read_rerun_and_audited(shell: Shell, tmp_path: Path) 
     assert len(paid(shell, "many-2")) == 3
 
 
+async def test_what_died_of_a_bound_is_run_again_with_more(shell: Shell, tmp_path: Path) -> None:
+    """The command that is advised names the bound, and takes it: under the earlier bounds it could only die again."""
+    script(shell, {"match": {"run": "dead", "agent": "reviewer-aml-1"}, "latency": 3600})
+    page = tmp_path / "more.html"
+    died = await shell("run", REVIEW, "-", "--id", "dead", "--deadline", "2s", "--keep-up", typed=CLEAN.encode())
+    assert died.code == 1, died.err
+    assert "starter.py rerun dead --only AML --deadline TIME" in died.err
+    wrong = await shell("rerun", "dead", "--only", "AML", "--deadline", "500d")
+    assert (wrong.code, "--deadline: " in wrong.err) == (2, True), wrong.err
+    more = await shell(
+        *("rerun", "dead", "--only", "AML", "--deadline", "5m", "--budget-usd", "3"),
+        "--id",
+        "more",
+        "--report",
+        str(page),
+    )
+    assert more.code == 0, more.err
+    for bound in ("deadline after 300 s", "at most $3.00", "at most 100 agents"):
+        assert bound in page.read_text()
+
+
 async def test_a_worker_killed_in_the_middle_re_pays_only_the_calls_in_flight(shell: Shell) -> None:
     """One domain has answered, two are under way: the answered one is never asked again."""
     held = [f"reviewer-{name}-1" for name in ("kyc", "fatf")]

@@ -108,6 +108,8 @@ def test_the_advice_is_a_command() -> None:
     said = advice(rows(A="pass", B="error", C="timeout"), "INCOMPLETE", "run-1") or ""
     assert "`starter.py rerun run-1 --only B,C`" in said
     assert advice(rows(A="pass"), "PASS", "run-1") is None
+    said = advice(rows(A="pass", B="timeout"), "INCOMPLETE", "run-1", {"deadline", "usd"}) or ""
+    assert "`starter.py rerun run-1 --only B --budget-usd TOTAL --deadline TIME`" in said
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,13 @@ none. Pure; a narrative is checked here too, because it may not say what the tab
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal, get_args
 
 from pydantic import BaseModel
 
+from workflows.caps import Bound
 from workflows.compliance.domains import Domain
 from workflows.contracts import Reply
 from workflows.policies import Policy, Tally
@@ -128,13 +129,25 @@ def headline(rows: Sequence[Row], outcome: Overall) -> str:
     return f"{count['pass']} pass, {count['fail']} fail, {doubtful}{unchecked} not checked → {outcome}"
 
 
-def advice(rows: Sequence[Row], outcome: Overall, run_id: str) -> str | None:
-    """What a person can do about a review that is no PASS, in one sentence."""
+_LARGER: Mapping[Bound, str] = {
+    "usd": "--budget-usd TOTAL",
+    "tokens": "--max-tokens TOTAL",
+    "agents": "--max-agents TOTAL",
+    "deadline": "--deadline TIME",
+}
+"""What gives a rerun more than the run that a bound stopped."""
+
+
+def advice(rows: Sequence[Row], outcome: Overall, run_id: str, met: Collection[Bound] = ()) -> str | None:
+    """What a person can do about a review that is no PASS, in one sentence. `met`: the bounds that stopped reviewers,
+    which would stop them again."""
     if outcome == "PASS":
         return None
     named = {status: ", ".join(row.domain for row in rows if row.status == status) for status in get_args(RowStatus)}
     unchecked = [row.domain for row in rows if row.status in ("error", "timeout", "not_run")]
-    again = f"`starter.py rerun {run_id} --only {','.join(unchecked)}` reviews what is missing"
+    command = ["starter.py", "rerun", run_id, "--only", ",".join(unchecked)]
+    command += [option for bound, option in _LARGER.items() if bound in met]
+    again = f"`{' '.join(command)}` reviews what is missing"
     found = [
         f"{named['fail']} failed: see the issues" if named["fail"] else None,
         f"{named['inconclusive']} inconclusive: a person decides" if named["inconclusive"] else None,

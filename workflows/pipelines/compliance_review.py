@@ -8,6 +8,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, model_validator
 from temporalio import workflow
 
+from workflows.caps import Bound
 from workflows.compliance.domains import DEFAULT, MOST_DOMAINS, Domain, Domains
 from workflows.compliance.narratives import contradictions, to_narrate
 from workflows.compliance.reviews import Overall, Row, advice, headline, lost, overall, row_of
@@ -193,9 +194,8 @@ class ComplianceReview:
             if not task.cancelled():
                 task.result()  # a defect is one, and not a row
         result = await self.narrated() if input.narrative else self.result()
-        return Outcome(
-            self.stop_reason(result), result.outcome == "PASS", result, advice(result.rows, result.outcome, run.id)
-        )
+        todo = advice(result.rows, result.outcome, run.id, self.bounds_met())
+        return Outcome(self.stop_reason(result), result.outcome == "PASS", result, todo)
 
     async def review(self, domain: Domain) -> None:
         """One domain, whose failure is a row and nobody else's concern."""
@@ -266,6 +266,11 @@ class ComplianceReview:
         else:
             return result.model_copy(update={"narrative": reply.answer.narrative})
         return result.model_copy(update={"narrative_note": note})
+
+    def bounds_met(self) -> set[Bound]:
+        """The bounds that stopped reviewers."""
+        late = any(reply.error_kind == "deadline" for reply in self.replies.values())
+        return self.bookkeeping.bounds.met | ({"deadline"} if late else set())
 
     def stop_reason(self, result: Result) -> str:
         """`reviewed` if every domain has a verdict, else what kept one from it."""
