@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, Field, JsonValue, StringConstraints
+from pydantic import AfterValidator, BaseModel, Field, JsonValue, StringConstraints, ValidationError
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
@@ -99,15 +99,21 @@ class LiveState(State):
     def _events(self) -> list[Event]:
         return list(self.log)
 
-    def _validate(self, put: Put) -> None:
+    # Both take plain JSON: what does not decode is refused by the SDK, which does not say what is wrong with it.
+
+    def _validate(self, asked: JsonValue) -> None:
         if self._over():
             raise ApplicationError("the run is over; its state changes no more", type="RunOver", non_retryable=True)
         try:
+            put = Put.model_validate(asked)
             self.checked(put.key, put.value)
+        except ValidationError as error:
+            raise ApplicationError(_faults(error), type="PutInvalid", non_retryable=True) from error
         except StateError as error:
             raise ApplicationError(str(error), type="StateError", non_retryable=True) from error
 
-    async def _put(self, put: Put) -> PutAnswer:
+    async def _put(self, asked: JsonValue) -> PutAnswer:
+        put = Put.model_validate(asked)
         try:
             entry = self.put(
                 put.key,
@@ -121,3 +127,11 @@ class LiveState(State):
         except Refused as lost:
             return PutAnswer(outcome="refused", refusal=lost.event.refusal, yours=put.value, theirs=lost.current)
         return PutAnswer(outcome="written", yours=put.value, theirs=entry)
+
+
+def _faults(error: ValidationError) -> str:
+    """What is wrong with a put, in one line."""
+    found = error.errors(include_url=False, include_input=False, include_context=False)
+    words = (each["msg"].removeprefix("Value error, ") for each in found)
+    places = (".".join(map(str, each["loc"])) or "it" for each in found)
+    return "this cannot be put: " + "; ".join(f"{place}: {said}" for place, said in zip(places, words, strict=True))

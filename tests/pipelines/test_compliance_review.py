@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from typing import Any
 
 import pytest
@@ -181,9 +182,6 @@ async def test_who_writes_first_keeps_the_key_and_every_loser_is_in_the_log(benc
     await put(handle, "review/FATF", verdict("pass"), "reviewer-fatf-1", attempt=2)
     late = await put(handle, "review/FATF", verdict("fail", "LATE"), "reviewer-fatf-1", attempt=1)
     assert (late.outcome, late.refusal) == ("refused", "stale")
-    for key, value in (("review/../x", verdict("pass")), ("verdict/KYC", verdict("pass")), ("review/KYC", {"no": 1})):
-        with pytest.raises(WorkflowUpdateFailedError):
-            await put(handle, key, value, "Alice")  # a mistake leaves no trace
 
     report = await handle.result()
     assert report.result
@@ -202,6 +200,36 @@ async def test_who_writes_first_keeps_the_key_and_every_loser_is_in_the_log(benc
     assert [event.seq for event in events] == list(range(1, 8))
     with pytest.raises(RPCError, match="completed"):
         await put(handle, "review/KYC", verdict("pass"), "Alice, compliance")
+
+
+@pytest.mark.parametrize(
+    ("asked", "problem"),
+    [
+        ({"key": "review/../x"}, "is not a key of this run"),
+        ({"key": "review/ZZZ"}, "'review/ZZZ' is not a key of this run; its keys are: .*review/KYC$"),
+        ({"key": "review/AML"}, "is not a key of this run"),
+        ({"value": {"no": 1}}, "review/KYC holds a Review; issues: Field required"),
+        ({"value": {**verdict("pass"), "comment": "seen"}}, "comment: Extra inputs are not permitted"),
+        ({"writer": "Alice\nMallory"}, "cannot be put: writer: a writer's name is one line of printable characters"),
+        ({"writer": ""}, "writer: String should have at least 1 character"),
+        ({"attempt": 0, "now": True}, "attempt: .* 1; now: Extra inputs are not permitted"),
+        (["review/KYC"], "this cannot be put: it: "),
+    ],
+)
+async def test_a_put_that_is_a_mistake_is_told_what_is_wrong_and_leaves_no_trace(
+    bench: Bench, asked: Any, problem: str
+) -> None:
+    """A domain nobody asked for, a name that is none, a member nobody knows: written, they would be read by nobody."""
+    handle = await begin(bench, [of("KYC", latency=HELD)], domains="KYC")
+    await bench.seen(handle.id, "reviewer-kyc-1")
+    whole = (
+        {"key": "review/KYC", "value": verdict("pass"), "writer": "Alice", **asked} if type(asked) is dict else asked
+    )
+    with pytest.raises(WorkflowUpdateFailedError) as refused:
+        await handle.execute_update(PUT_UPDATE, whole)
+    assert re.search(problem, str(refused.value.cause))
+    assert list(await state(handle)) == ["transaction/submitted"]
+    await handle.cancel()
 
 
 async def test_a_rerun_pays_for_its_domain_alone_and_names_what_it_adds_to(bench: Bench) -> None:

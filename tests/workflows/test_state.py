@@ -65,6 +65,7 @@ def test_an_entry_says_what_which_version_who_which_attempt_and_when() -> None:
         ("x" * 10_000, Verdict(status="pass"), "…' is not a key of this run"),
         ("verdict/AML", {"status": 7}, "verdict/AML holds a Verdict; status: Input should be a valid string"),
         ("verdict/AML", "pass", "verdict/AML holds a Verdict; value: "),
+        ("verdict/AML", {"status": "pass", "comment": "x"}, "comment: Extra inputs are not permitted"),
     ],
 )
 def test_an_unknown_key_or_a_wrong_type_is_refused_in_one_line_and_recorded_nowhere(

@@ -24,6 +24,7 @@ from workflows.subagents.narrator import NARRATOR, Narrative
 from workflows.subagents.reviewer import Review, ReviewRequest, reviewer_of
 
 TRANSACTION = "transaction/submitted"
+NARRATIVE = "narrative/text"
 
 
 class Transaction(BaseModel):
@@ -167,9 +168,10 @@ class ComplianceReview:
 
     @workflow.init
     def __init__(self, input: Input) -> None:
-        self.bookkeeping = Run[Result](
-            input, {TRANSACTION: Slot(Transaction), "review/*": Slot(Review), "narrative/text": Slot(Narrative)}
-        )
+        # Only what a row is made of here: a verdict on anything else would be written and read by nobody.
+        slots = {TRANSACTION: Slot(Transaction), NARRATIVE: Slot(Narrative)}
+        slots |= {f"review/{domain.name}": Slot(Review) for domain in input.paid_domains}
+        self.bookkeeping = Run[Result](input, slots)
         self.input = input
         self.sha256 = digest(input.content())
         self.replies: dict[str, Reply[Review]] = {}
@@ -228,7 +230,7 @@ class ComplianceReview:
     def row(self, domain: Domain) -> Row:
         """What the state holds of a domain; where it holds nothing, what became of the reviewer."""
         key = f"review/{domain.name}"
-        entry = self.bookkeeping.state.get(key)
+        entry = self.bookkeeping.state.entries.get(key)
         review = self.bookkeeping.state.value(key, Review) if entry else None
         role = reviewer_of(domain, None).role
         reply = self.replies.get(domain.name) or next((r for r in self.bookkeeping.replies if r.role == role), None)
@@ -255,7 +257,7 @@ class ComplianceReview:
         """The report with words, if the words say nothing that the table does not."""
         self.bookkeeping.at("putting it into words")
         told = self.result()
-        reply = await delegate(self.bookkeeping, NARRATOR, to_narrate(told.rows, told.outcome), writes="narrative/text")
+        reply = await delegate(self.bookkeeping, NARRATOR, to_narrate(told.rows, told.outcome), writes=NARRATIVE)
         result = self.result()  # a verdict may have been put into the state meanwhile
         if reply.answer is None:
             note = f"no narrative: {reply.error_kind}: {reply.error_message}"
