@@ -34,13 +34,14 @@ from workflows.signs import WAITING_MEMO, WARNINGS_MEMO, Waiting
 CallState = Literal["waiting", "running", "retrying", "answered", "let through", "failed", "cancelled"]
 RunState = Literal["running", "finished", "failed", "cancelled", "terminated", "timed out"]
 
-_CLOSING: dict[int, RunState] = {
+CLOSING: dict[int, RunState] = {
     EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED: "finished",
     EventType.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED: "failed",
     EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED: "cancelled",
     EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED: "terminated",
     EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT: "timed out",
 }
+"""The events that end a run, and how."""
 
 
 _AT_WORK = {
@@ -203,9 +204,9 @@ async def with_event(view: RunView, event: HistoryEvent, converter: DataConverte
                 warnings = await decoded(Payloads(payloads=[memo[WARNINGS_MEMO]]), list, converter)
                 view = replace(view, warnings=tuple(map(str, warnings or ())))
             return view
-        case closing if closing in _CLOSING:
+        case closing if closing in CLOSING:
             calls = (call if call.ended else replace(call, state="cancelled", ended=at) for call in view.calls)
-            return replace(view, state=_CLOSING[closing], ended=at, calls=tuple(calls), waiting=None)
+            return replace(view, state=CLOSING[closing], ended=at, calls=tuple(calls), waiting=None)
     return view
 
 
