@@ -9,7 +9,7 @@ Reads the environment once, here and nowhere else:
     TEMPORAL_ADDRESS, …            a Temporal server, as `temporalio.envconfig` reads it; none: the embedded one
     BREAKWATER_HOME                where the embedded server keeps its data (default: .breakwater beside this file)
     BREAKWATER_BLOBS               where large values are: file:///folder, s3://bucket/prefix (default: in the home)
-    BREAKWATER_BLOB_THRESHOLD      bytes from which a value is large (default 16384)
+    BREAKWATER_BLOB_THRESHOLD      bytes from which a value is large (default 16384; see README's settings)
     BREAKWATER_ENCRYPTION_KEY      seals every value; id:base64 or base64, several by commas (default: none)
     MAX_CONCURRENT_SUBAGENTS       model calls at once in this process, for each tier's model and for all others
                                    together (default 100)
@@ -250,7 +250,7 @@ async def serve(settings: Settings, exit_with_stdin: bool) -> None:
         plugins = stack.enter_context(tracing("breakwater-worker"))
         patience = Patience(timedelta(seconds=settings.worker_patience), stop)
         connection = await stack.enter_async_context(
-            connect(home, identity=identity, plugins=plugins, on_event=say, patience=patience)
+            connect(home, identity=identity, plugins=plugins, on_event=say, patience=patience, keeps_large=True)
         )
         await check_keys(connection.client, WORKFLOW_QUEUE)
         stand_in = settings.breakwater_stand_in_url if simulated else None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -40,8 +42,11 @@ __all__ = [
     "run_url",
 ]
 
+log = logging.getLogger(__name__)
+
 NO_PATIENCE = Patience(timedelta(0))
 """A person at a terminal wants to know at once."""
+ALONE = "values over 1 MiB can be read on this machine only; set BREAKWATER_BLOBS to a place that all machines share"
 ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/@\[\]]+):(\d{1,5})")
 """host:port; an IPv6 address in brackets."""
 
@@ -87,25 +92,30 @@ async def connect(
     data_converter: DataConverter | None = None,
     plugins: Sequence[Plugin] = (),
     patience: Patience = NO_PATIENCE,
+    keeps_large: bool = False,
 ) -> AsyncIterator[Connection]:
     """Connected for as long as the block lasts: to the server that is configured, or else to the embedded one.
 
     The embedded one is started if it does not run, started again if it dies meanwhile (`on_event` is told), and stopped
     behind the last of its users unless one of them said `keep_up`. A configured one that does not answer within a few
-    seconds, or has no such namespace yet, is waited for as `patience` says; one that is too old is said to be. Raises
-    Unreachable, and HostingError for everything else, one line each; VaultError if what the environment says about keys
-    and large values cannot be followed, before anything is started.
+    seconds, or has no such namespace yet, is waited for as `patience` says; one that is too old is said to be. With a
+    configured one and no BREAKWATER_BLOBS nobody can know that others reach what is put aside here: to send a large
+    value raises NotShared then, unless this process `keeps_large`, which it logs.
+
+    Raises Unreachable, and HostingError for everything else, one line each; VaultError if what the environment says
+    about keys and large values cannot be followed, before anything is started.
     """
     await load_sdk()
     server = configured()
-    converter_of(home, one_machine=server is None)
+    values = partial(converter_of, home, one_machine=server is None, keeps_large=keeps_large)
+    values()
     options: dict[str, Any] = {"identity": identity, "plugins": list(plugins)}
 
     async def client_of(address: str, namespace: str, **more: Any) -> Client:
         client = await dial(address, namespace=namespace, **more, **options)
         about = await describe(client, address, namespace)
         scope = about.namespace_info.id
-        return _with_converter(client, data_converter or converter_of(home, one_machine=server is None, scope=scope))
+        return _with_converter(client, data_converter or values(scope=scope))
 
     if server:
 
@@ -115,6 +125,8 @@ async def connect(
         client = await patience.until_answered(attempt, on_event)
         if line := await too_old(client, server.address):
             on_event(line)
+        if keeps_large and not os.environ.get("BREAKWATER_BLOBS"):
+            log.warning("blobs.on_this_machine_only why=%r", ALONE)
         yield Connection(client, server.address, server.namespace, os.environ.get("TEMPORAL_UI_URL") or None, None)
         return
     async with embedded(home, keep_up=keep_up, on_event=on_event) as info:
@@ -123,12 +135,17 @@ async def connect(
 
 
 def converter_of(
-    home: Home, *, one_machine: bool, scope: str = "", environment: Mapping[str, str] = os.environ
+    home: Home,
+    *,
+    one_machine: bool,
+    scope: str = "",
+    keeps_large: bool = False,
+    environment: Mapping[str, str] = os.environ,
 ) -> DataConverter:
     """How values are written and read: one way for everybody who uses this home. Raises VaultError."""
     from activities.vault.converter import data_converter
 
-    return data_converter(environment, home.blobs, one_machine=one_machine, scope=scope)
+    return data_converter(environment, home.blobs, one_machine=one_machine, scope=scope, keeps_large=keeps_large)
 
 
 def configured(environment: Mapping[str, str] = os.environ) -> Configured | None:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 PATIENCE = timedelta(seconds=4)
 """For a connection and for the first question; the SDK's own limit for the latter is 30 s."""
+WARN_FROM = 2 * 1024 * 1024
+"""Bytes of a value from which the SDK's core warns, on standard output: what the server refuses. Up to 1 MiB is usual
+(see `activities.vault.converter`), and a result's output is one JSON document."""
 SETTLE = timedelta(milliseconds=50)
 """A cancelled connect of the SDK needs 2 ms to wind up (measured); an interpreter that ends earlier hangs or panics."""
 
@@ -52,10 +55,11 @@ async def dial(address: str, *, patience: timedelta = PATIENCE, **options: Any) 
     await load_sdk()
     from temporalio.client import Client
     from temporalio.contrib.pydantic import pydantic_data_converter
-    from temporalio.service import GrpcCompression
+    from temporalio.service import GrpcCompression, PayloadLimitsConfig
 
     options.setdefault("data_converter", pydantic_data_converter)
     options.setdefault("grpc_compression", GrpcCompression.NONE)
+    options.setdefault("payload_limits", PayloadLimitsConfig(payloads_warn_size=WARN_FROM))
     try:
         async with asyncio.timeout(patience.total_seconds()):
             return await Client.connect(address, connect_timeout=patience, **options)

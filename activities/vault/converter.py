@@ -24,39 +24,43 @@ from activities.vault.codec import SealingCodec
 from activities.vault.errors import SettingInvalid
 from activities.vault.files import FileBlobs
 from activities.vault.seal import Seal
+from activities.vault.unshared import UnsharedFiles
 
 BLOBS = "BREAKWATER_BLOBS"
 THRESHOLD = "BREAKWATER_BLOB_THRESHOLD"
 
 PUT_ASIDE = 16 * 1024
 """Bytes from which a value is put aside: 300 answers of 20 KB then are a history of under 1 MB (docs/decisions/006)."""
-PUT_ASIDE_FOREIGN = 128 * 1024
-"""The same for a server of the user's, as long as nobody has said where all machines reach the values: an ordinary
-prompt must not depend on a folder that only one of them has."""
-LARGEST_INLINE = 256 * 1024
+LARGEST_INLINE = 1024 * 1024
 """Above this nothing may stay in a history, whatever is set; the server warns at 512 KiB and refuses at 2 MiB."""
+PUT_ASIDE_FOREIGN = LARGEST_INLINE
+"""From where on for a server of the user's, as long as nobody has said where all machines reach the values: whatever a
+history can hold must not depend on a folder that only one of them has."""
 
 
 def data_converter(
-    environment: Mapping[str, str], folder: Path, *, one_machine: bool, scope: str = ""
+    environment: Mapping[str, str], folder: Path, *, one_machine: bool, scope: str = "", keeps_large: bool = False
 ) -> DataConverter:
     """The converter that this environment asks for; `folder` is where files go if it names no place.
 
     Below it, or whatever folder is named, `scope` is one of its own for each namespace of each server: whoever clears
     up can ask only one of them what is still in use. `one_machine` says that whoever reads a value runs where it was
-    written: the server is the embedded one.
+    written: the server is the embedded one. If it is not, and no place is named, nothing that is written here may be
+    out of the others' reach: it is refused, unless this process `keeps_large`, because it was paid for.
     Raises SettingInvalid.
     """
     address = environment.get(BLOBS)
-    default = PUT_ASIDE if one_machine or address else PUT_ASIDE_FOREIGN
-    threshold = _threshold(environment.get(THRESHOLD), default)
+    shared = one_machine or bool(address)
+    threshold = _threshold(environment.get(THRESHOLD), PUT_ASIDE if shared else PUT_ASIDE_FOREIGN)
+    if refuses := not shared and not keeps_large:
+        threshold = PUT_ASIDE_FOREIGN  # a lower one only says from where on to use a place, and there is none
     seal = Seal.of(environment)
     return DataConverter(
         payload_converter_class=PydanticPayloadConverter,
         # A sealed value is a little larger than the value, so whatever is put aside was sealed repeatably.
         payload_codec=SealingCodec(seal, repeatably_from=threshold - 512),
         failure_converter_class=DefaultFailureConverterWithEncodedAttributes if seal else DefaultFailureConverter,
-        external_storage=_storage(address, folder, scope, threshold),
+        external_storage=_storage(address, folder, scope, threshold, refuses),
     )
 
 
@@ -67,10 +71,12 @@ def files_of(converter: DataConverter) -> FileBlobs | None:
     return first if isinstance(first, FileBlobs) else None
 
 
-def _storage(address: str | None, folder: Path, scope: str, threshold: int) -> ExternalStorage:
+def _storage(address: str | None, folder: Path, scope: str, threshold: int, refuses: bool) -> ExternalStorage:
     named = _folder_of(address) if address else folder
     if named or not address:
-        return ExternalStorage(drivers=[FileBlobs((named or folder) / scope)], payload_size_threshold=threshold)
+        root = (named or folder) / scope
+        files = UnsharedFiles(root, threshold) if refuses else FileBlobs(root)
+        return ExternalStorage(drivers=[files], payload_size_threshold=threshold)
     from activities.vault.s3 import s3_blobs
 
     # What was put in files before the setting was made can still be read.

@@ -4,6 +4,7 @@ VaultError          never about what a value says: these lines go to logs and hi
   SettingInvalid    a variable of the environment is not what it should be
   KeyMissing        a value was sealed with a key that this process has not got
   Forged            a value does not open with the key it names, or was changed
+  NotShared         a large value would be where those who need it may not reach it
   BlobsUnavailable  the place of the large values cannot be used now; trying again makes sense
   BlobMissing       a large value is not where it should be
   BlobDamaged       a large value is not what was put there
@@ -26,6 +27,10 @@ class KeyMissing(VaultError):
 
 class Forged(VaultError):
     """The key's id is known, but the value does not open with it."""
+
+
+class NotShared(VaultError):
+    """There is no place for a large value that whoever reads it can be known to reach."""
 
 
 class BlobsUnavailable(VaultError):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import signal
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from temporalio.testing import WorkflowEnvironment
@@ -44,6 +46,57 @@ async def test_a_configured_server_is_used_and_nothing_is_started(shell: Shell, 
     assert [(each["pipeline"], each["status"]) for each in listed.json["runs"]] == [(PGE, "completed")]
     worker.send_signal(signal.SIGTERM)
     assert await worker.wait() == 0
+
+
+async def test_up_to_1_mib_a_starter_needs_none_of_the_workers_disk(
+    shell: Shell, foreign_server: str, tmp_path: Path
+) -> None:
+    """As with docker-compose.yml, in both directions; what is larger is one line before a run is started. A run whose
+    input nobody can read would be held for ever, and an answer of the workers' would be paid for and not read."""
+    shell.environment["TEMPORAL_ADDRESS"] = foreign_server
+    script, transaction, task = (tmp_path / name for name in ("script.json", "transaction.txt", "task.txt"))
+    answer = {"approach": "straight away", "content": "x" * 200_000}
+    script.write_text(json.dumps([{"match": {"role": "generator", "run": "poem"}, "answer": answer}]))
+    transaction.write_text("x" * 390_000)
+    task.write_text("x" * 1_100_000)
+    worker = await shell.start(
+        program="worker.py",
+        BREAKWATER_HOME=str(tmp_path / "container"),
+        BREAKWATER_BLOBS=f"file://{tmp_path / 'volume'}",
+        BREAKWATER_BLOB_THRESHOLD="1048576",
+        BREAKWATER_STAND_IN_SCRIPT=str(script),
+    )
+    assert worker.stdout is not None
+    await worker.stdout.readline()
+
+    review, poem, refused = await asyncio.gather(
+        shell("run", "compliance-review", f"@{transaction}", "--json"),
+        shell("run", PGE, "Write a long poem.", "--id", "poem", "--json"),
+        shell("run", PGE, f"@{task}", "--id", "long"),
+    )
+    assert review.code == 0, review.err
+    assert review.json["passed"]
+    assert answer["content"] in poem.out, poem.err
+    again = await shell("result", "poem")
+    assert answer["content"] in again.out
+    assert (refused.code, refused.out) == (2, "")
+    assert re.search(
+        r"1,100,\d+ bytes .* up to 1,048,576; set BREAKWATER_BLOBS to a place", refused.err.splitlines()[-1]
+    )
+    assert "no run long" in (await shell("show", "long")).err
+    worker.send_signal(signal.SIGTERM)
+    assert await worker.wait() == 0
+
+
+async def test_a_worker_without_a_shared_place_says_so_once(shell: Shell, foreign_server: str) -> None:
+    """What it keeps at home others may not read, and it is the one who can still be given a place."""
+    worker = await shell.start(program="worker.py", TEMPORAL_ADDRESS=foreign_server)
+    assert worker.stdout is not None
+    await worker.stdout.readline()
+    worker.send_signal(signal.SIGTERM)
+    _, err = await worker.communicate()
+    assert err.decode().count("blobs.on_this_machine_only") == 1
+    assert "values over 1 MiB" in err.decode()
 
 
 async def test_a_worker_drains_at_sigterm(shell: Shell) -> None:

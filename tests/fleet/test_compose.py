@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
-from activities.vault.converter import BLOBS, THRESHOLD
+from activities.vault.converter import BLOBS, PUT_ASIDE_FOREIGN, THRESHOLD
 from activities.vault.seal import ENCRYPTION_KEY
 from hosting.home import PROJECT
 from hosting.temporal_command import DYNAMIC_CONFIG
@@ -142,6 +142,13 @@ def test_every_variable_of_the_example_is_read_and_the_other_way_round() -> None
     assert set(services()["worker"]["environment"]) <= of_workers | of_sdks | of_the_vault
     fixed_here = {"METRICS_ADDRESS", "HEALTH_ADDRESS", "LOG_FORMAT", *services()["worker"]["environment"]}
     assert of_workers <= fixed_here, of_workers - fixed_here
+
+
+def test_what_the_workers_keep_in_a_history_is_what_this_machine_can_read() -> None:
+    """It does not reach their volume: a lower threshold would put answers where `starter.py result` cannot see them."""
+    worker = services()["worker"]["environment"]
+    assert worker[BLOBS] == "file:///blobs"
+    assert int(worker[THRESHOLD]) == PUT_ASIDE_FOREIGN
 
 
 def test_the_search_attributes_fit_a_database() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from activities.vault.converter import BLOBS
+from activities.vault.converter import BLOBS, THRESHOLD
 from activities.vault.seal import ENCRYPTION_KEY
 from hosting.connection import configured
 from hosting.home import PROJECT
@@ -60,7 +60,11 @@ def test_every_variable_is_read_and_no_secret_is_written_down() -> None:
     pod = found["Deployment"]["spec"]["template"]["spec"]
     (worker,) = pod["containers"]
     names = {*found["ConfigMap"]["data"], *(each["name"] for each in worker["env"])}
-    assert names <= {name.upper() for name in Settings.model_fields} | OF_SDKS | OF_VERSIONING | {BLOBS, ENCRYPTION_KEY}
+    assert names <= {name.upper() for name in Settings.model_fields} | OF_SDKS | OF_VERSIONING | {
+        BLOBS,
+        THRESHOLD,
+        ENCRYPTION_KEY,
+    }
     for each in worker["env"]:
         assert ("KEY" in each["name"]) == ("secretKeyRef" in each.get("valueFrom", {})), each["name"]
     drain = float(found["ConfigMap"]["data"]["WORKER_GRACE_PERIOD"])
