@@ -14,6 +14,9 @@ from workflows.contracts import CallFailure, CallProgress
 
 T = TypeVar("T")
 
+LINE = 400
+"""Characters of a failure's message that are shown; ours are shorter, and end in what to do."""
+
 
 async def failure_seen(failure: Failure, converter: DataConverter) -> dict[str, Any]:
     """What a failure says: our own details where it has them, its message where not."""
@@ -53,6 +56,12 @@ async def decoded(payloads: Payloads, kind: type[T], converter: DataConverter) -
         return None
     value = values[0]
     return value if isinstance(value, kind) else None
+
+
+def line_of(words: str) -> str:
+    """Somebody else's words as one line that a terminal shows and does not obey."""
+    line = " ".join("".join(each if each.isprintable() else " " for each in words).split())
+    return line if len(line) <= LINE else line[: LINE - 1] + "…"
 
 
 def headline(text: str, field: str | None) -> str | None:

@@ -17,7 +17,7 @@ from temporalio.api.workflow.v1 import PendingActivityInfo
 from temporalio.client import WorkflowExecutionDescription
 from temporalio.converter import DataConverter
 
-from console.decoding import decoded, failure_seen, headline
+from console.decoding import decoded, failure_seen, headline, line_of
 from workflows.answers import FINISHED
 from workflows.contracts import (
     AWAIT_CIRCUIT,
@@ -115,6 +115,10 @@ class RunView:
     calls: tuple[CallView, ...] = ()
     stuck: str | None = None
     """What holds the run itself, when its workflow task keeps failing."""
+    failing: str | None = None
+    """What its latest workflow task failed of, until one succeeds; only the first failure of a row is in a history."""
+    cancelling: bool = False
+    """Somebody has asked that it be cancelled."""
     waiting: Waiting | None = None
     """What it waits for that only a person can give."""
     warnings: tuple[str, ...] = ()
@@ -196,6 +200,13 @@ async def with_event(view: RunView, event: HistoryEvent, converter: DataConverte
         case EventType.EVENT_TYPE_ACTIVITY_TASK_CANCELED:
             cancelled = event.activity_task_canceled_event_attributes
             return _changed(view, cancelled.scheduled_event_id, ended=at, state="cancelled")
+        case EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED:
+            said = await failure_seen(event.workflow_task_failed_event_attributes.failure, converter)
+            return replace(view, failing=line_of(said["why"]))
+        case EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED:
+            return replace(view, failing=None)
+        case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED:
+            return replace(view, cancelling=True)
         case EventType.EVENT_TYPE_WORKFLOW_PROPERTIES_MODIFIED:
             memo = event.workflow_properties_modified_event_attributes.upserted_memo.fields
             if WAITING_MEMO in memo:
@@ -219,9 +230,19 @@ async def with_pending(view: RunView, description: WorkflowExecutionDescription,
         await _pending(call, known[call.id], converter) if call.ended is None and call.id in known else call
         for call in view.calls
     ]
-    task = description.raw_description.pending_workflow_task
-    stuck = f"its workflow task has failed {task.attempt - 1} times; see the worker's log" if task.attempt > 2 else None
+    raw = description.raw_description
+    task, id = raw.pending_workflow_task, raw.workflow_execution_info.execution.workflow_id
+    stuck = _stuck(view, task.attempt - 1, id) if task.attempt > 2 else None
     return replace(view, calls=tuple(calls), stuck=stuck)
+
+
+def _stuck(view: RunView, times: int, id: str) -> str:
+    why = view.failing or "see the worker's log"
+    held = f"its workflow task has failed {times} times: {why}"
+    if not view.cancelling:
+        return held
+    end = f"`temporal workflow terminate --workflow-id {id}`"
+    return f"{held}; until that is mended it cannot be cancelled, so end it in the Temporal UI or with {end}"
 
 
 async def _pending(call: CallView, pending: PendingActivityInfo, converter: DataConverter) -> CallView:

@@ -525,6 +525,7 @@ async def test_only_the_first_value_of_a_payload_is_ours() -> None:
 def description(*pending: PendingActivityInfo, task_attempt: int = 0) -> WorkflowExecutionDescription:
     """What the server says of a run; only the raw answer is looked at."""
     raw = DescribeWorkflowExecutionResponse(pending_activities=pending)
+    raw.workflow_execution_info.execution.workflow_id = "run-1"
     if task_attempt:
         raw.pending_workflow_task.CopyFrom(PendingWorkflowTaskInfo(attempt=task_attempt))
     return cast(WorkflowExecutionDescription, SimpleNamespace(raw_description=raw))
@@ -660,6 +661,32 @@ async def test_a_run_whose_own_task_keeps_failing_is_stuck(attempt: int, times: 
     else:
         assert view.stuck is not None
         assert f"failed {times} times" in view.stuck
+
+
+def task_failed(words: str) -> HistoryEvent:
+    """A workflow task that failed with these words; only the first of a row is written down."""
+    failed = event(9, EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED, 9)
+    failed.workflow_task_failed_event_attributes.failure.message = words
+    return failed
+
+
+async def test_a_run_that_is_stuck_says_of_what() -> None:
+    """In one line, whatever a failure's message holds; a task that succeeds takes it back."""
+    view = await view_of(await scheduled(), task_failed("the large value 12… is\n\x1b[2Jnot here"))
+    stuck = (await with_pending(view, description(task_attempt=3), converter)).stuck
+    assert stuck == "its workflow task has failed 2 times: the large value 12… is [2Jnot here"
+    done = event(12, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, 12)
+    view = await view_of(await scheduled(), task_failed("gone"), done)
+    assert "gone" not in str((await with_pending(view, description(task_attempt=3), converter)).stuck)
+
+
+async def test_a_stuck_run_that_was_cancelled_says_how_it_can_be_ended() -> None:
+    """Its workflow cannot hear of it: whoever typed `cancel` would wait for ever."""
+    asked = event(10, EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED, 10)
+    view = await view_of(await scheduled(), task_failed("gone"), asked)
+    stuck = str((await with_pending(view, description(task_attempt=3), converter)).stuck)
+    assert "cannot be cancelled" in stuck
+    assert "`temporal workflow terminate --workflow-id run-1`" in stuck
 
 
 async def test_a_run_that_was_stuck_and_goes_on_is_not_stuck() -> None:
