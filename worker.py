@@ -47,14 +47,11 @@ import json
 import os
 import socket
 import sys
-from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from datetime import timedelta
-from typing import Literal
 
 import click
 import structlog
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from temporalio.client import Client
 from temporalio.worker import PollerBehaviorAutoscaling, Worker
 
@@ -63,11 +60,12 @@ from activities.circuit.gate import Gate
 from activities.circuit.state import Policy
 from activities.circuit.store import STORE_TIMEOUT, StoreAddressInvalid, open_store
 from activities.claude import Claude, NoCredential, claude, needs_stand_in
+from activities.endpoint import EndpointInvalid
 from activities.journal.journal import Journal
 from activities.journal.pages import beside_the_circuits, open_pages
 from activities.logs import log_to_stderr
 from activities.measures import circuit_event, journal_event, surveyed
-from activities.stores.address import parse_address, read_address
+from activities.stores.address import parse_address
 from activities.subagent import SubagentCalls
 from activities.vault.check import check_keys
 from activities.vault.errors import VaultError
@@ -81,80 +79,29 @@ from hosting.home import Home
 from hosting.leaving import run_and_leave
 from hosting.patience import Patience
 from hosting.sandbox import sandbox
+from hosting.settings import Settings
 from hosting.stopping import asked_to_stop
 from hosting.telemetry import start_telemetry
 from hosting.tracing import tracing
-from hosting.versions import Version, take_up
-from workflows.contracts import CIRCUIT_QUEUE, HEARTBEAT_EVERY, SILENCE, STAND_IN_MARK, WORKFLOW_QUEUE
+from hosting.versions import take_up
+from workflows.contracts import CIRCUIT_QUEUE, HEARTBEAT_EVERY, STAND_IN_MARK, WORKFLOW_QUEUE
 from workflows.measures import BUCKETS
 from workflows.models import SUBAGENT_QUEUES
 from workflows.pipelines import NotAPipeline, discover
+
+__all__ = ["Settings", "answers", "breaker", "main", "serve", "workers"]
 
 MOST_WAITS = 10_000
 """Waiting for a circuit costs a coroutine, not a slot: more than a server allows to be pending anyway."""
 STICKY_TIMEOUT = timedelta(seconds=1)
 """How long a run waits for the worker that has it in cache: after a kill -9, 3 s instead of 12 (measured)."""
 
-LISTENING = r"(127\.0\.0\.1|0\.0\.0\.0|localhost|\[::1?\])"
-"""Where a worker may listen: this machine, or all of a container's addresses."""
+MISTAKES = (
+    *(NoCredential, EndpointInvalid, NotAPipeline, HostingError, StoreAddressInvalid, VaultError, click.UsageError),
+)
+"""What is said in one line and ends the process."""
 
 log = structlog.get_logger("worker")
-
-
-class Settings(BaseModel):
-    """What the environment says about this process."""
-
-    model_config = ConfigDict(frozen=True)
-
-    max_concurrent_subagents: int = Field(default=100, ge=1, le=10_000)
-    max_cached_workflows: int = Field(default=1_000, ge=0, le=100_000)
-    max_pollers: int = Field(default=20, ge=1, le=100)
-    subagent_silence_timeout: float = Field(default=SILENCE.total_seconds(), gt=0, le=3_600)
-    worker_grace_period: float = Field(default=30, ge=0, le=86_400)
-    worker_patience: float = Field(default=300, ge=0, le=86_400)
-    breakwater_stand_in_url: str | None = Field(
-        default=None, pattern=r"^https?://[^\s/]+/?$", examples=["http://host:1"]
-    )
-    metrics_address: str | None = Field(default=None, pattern=rf"^{LISTENING}:\d{{1,5}}$", examples=["127.0.0.1:9464"])
-    log_format: Literal["text", "json"] = "text"
-    health_address: str | None = Field(default=None, pattern=rf"^({LISTENING}?:)?\d{{1,5}}$", examples=["8081"])
-    breakwater_deployment: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$")
-    breakwater_build_id: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,99}$")
-    breakwater_store: str | None = None
-    journal_ttl: float = Field(default=86_400, ge=1, le=30 * 86_400)
-    breaker_failure_threshold: int = Field(default=5, ge=1)
-    breaker_recovery_timeout: float = Field(default=60, gt=0, le=86_400)
-    breaker_failure_rate: float = Field(default=0.5, gt=0, le=1)
-    breaker_window: int = Field(default=20, ge=1, le=1_000)
-    breaker_on_store_loss: Literal["local", "deny"] = "local"
-
-    @property
-    def version(self) -> Version | None:
-        """The version of this process's workers; None: they have none."""
-        if self.breakwater_deployment is None or self.breakwater_build_id is None:
-            return None
-        return Version(self.breakwater_deployment, self.breakwater_build_id)
-
-    @classmethod
-    def _problem(cls, name: str, message: str) -> str:
-        examples = cls.model_fields[name].examples
-        return f"{name.upper()}: " + (f"give it like {examples[0]}" if examples else message)
-
-    @classmethod
-    def read(cls, environment: Mapping[str, str]) -> Settings:
-        """The settings. Raises click.UsageError or StoreAddressInvalid, one line, naming the variable that is wrong."""
-        given = {name: value for name in cls.model_fields if (value := environment.get(name.upper()))}
-        if store := read_address(environment):
-            given["breakwater_store"] = store
-        named = {"breakwater_deployment", "breakwater_build_id"}
-        if len(named & given.keys()) == 1:
-            (missing,) = (each.upper() for each in named - given.keys())
-            raise click.UsageError(f"a version has a deployment and a build id: set {missing} too, or neither")
-        try:
-            return cls.model_validate(given)
-        except ValidationError as error:
-            wrong = [cls._problem(str(each["loc"][0]), each["msg"]) for each in error.errors()]
-            raise click.UsageError("; ".join(wrong)) from error
 
 
 def breaker(settings: Settings, home: Home, name: str, timeout: timedelta = STORE_TIMEOUT) -> Gate:
@@ -234,7 +181,7 @@ def workers(client: Client, model: Claude, gate: Gate, journal: Journal, setting
 
 
 async def serve(settings: Settings, exit_with_stdin: bool) -> None:
-    """Connect, work until told to stop, drain. Raises NoCredential, NotAPipeline or HostingError, one line each."""
+    """Connect, work until told to stop, drain. Raises one of MISTAKES, one line each."""
     stop = asked_to_stop(exit_with_stdin)
     simulated = needs_stand_in()
     identity = f"worker {os.getpid()}@{socket.gethostname()}" + (f" {STAND_IN_MARK}" if simulated else "")
@@ -291,7 +238,7 @@ def main(exit_with_stdin: bool) -> None:
         asyncio.run(serve(settings, exit_with_stdin))
     except WaitEnded as ended:
         log.info("worker.stopped", why=str(ended))
-    except (NoCredential, NotAPipeline, HostingError, StoreAddressInvalid, VaultError, click.UsageError) as error:
+    except MISTAKES as error:
         click.echo(f"worker.py: {error}", err=True)
         sys.exit(4 if isinstance(error, Unreachable) else 2)
 

@@ -21,6 +21,7 @@ import httpx2
 from anthropic.types import MessageDeltaUsage, RawMessageStreamEvent
 from anthropic.types import Usage as ApiUsage
 
+from activities.endpoint import check_endpoint, shown
 from workflows.contracts import LARGEST_REQUEST, Phase, SubagentCall, Usage
 
 SIMULATOR_HEADER = "x-breakwater-simulator"
@@ -85,7 +86,7 @@ class Claude:
     @property
     def endpoint(self) -> str:
         """Where calls go."""
-        return str(self._client.base_url)
+        return shown(str(self._client.base_url))
 
     def circuit_of(self, model: str) -> str:
         """The circuit a call belongs to: one for each endpoint and model."""
@@ -208,12 +209,14 @@ def needs_stand_in() -> bool:
     """Whether nothing is configured at all, so that the local stand-in answers.
 
     Raises NoCredential when an endpoint is named but no credential: a misconfiguration, never a reason to simulate.
+    Raises EndpointInvalid for settings that nothing can be sent with.
     """
+    check_endpoint(os.environ)
     if _authenticates(anthropic.AsyncAnthropic(max_retries=0)):
         return False
     if endpoint := os.environ.get("ANTHROPIC_BASE_URL"):
         raise NoCredential(
-            f"ANTHROPIC_BASE_URL is {endpoint} but there is no credential: set ANTHROPIC_API_KEY "
+            f"ANTHROPIC_BASE_URL is {shown(endpoint)} but there is no credential: set ANTHROPIC_API_KEY "
             "(any value if that endpoint needs none), or unset ANTHROPIC_BASE_URL to use the local stand-in"
         )
     return True

@@ -96,6 +96,7 @@ BY_CLASS: tuple[tuple[type[BaseException], FailureKind], ...] = (
     (WorkloadIdentityError, "credentials"),
     (MutuallyExclusiveAuthError, "credentials"),
     (httpx2.TimeoutException, "timeout"),
+    (httpx2.UnsupportedProtocol, "request"),
     (httpx2.RequestError, "transport"),
     (TimeoutError, "timeout"),
     (aiohttp.ClientError, "transport"),
@@ -131,7 +132,18 @@ def classify(error: BaseException) -> FailureKind:
     """The failure kind of an exception raised by a call."""
     if isinstance(error, anthropic.APIStatusError):
         return _classify_status(error)
+    if (why := _never_sent(error)) is not None:
+        return classify(why)
     return next((kind for known, kind in BY_CLASS if isinstance(error, known)), "our_bug")
+
+
+def _never_sent(error: BaseException) -> BaseException | None:
+    """Why the SDK's transport did not send what it says it could not: a header or an address that is none.
+
+    The network has nothing to do with it, so neither have retries or the circuit.
+    """
+    cause = error.__cause__ if isinstance(error, anthropic.APIConnectionError) else None
+    return cause if cause is not None and classify(cause) == "request" else None
 
 
 def _classify_status(error: anthropic.APIStatusError) -> FailureKind:
@@ -258,6 +270,9 @@ def _message(error: BaseException) -> str:
     """One line for a person. The API's own words where it has some; the class name otherwise or in addition."""
     if isinstance(error, anthropic.APIStatusError):
         words = f"{error.status_code} {error.type or type(error).__name__}: {error.api_message or 'no message'}"
+    elif (why := _never_sent(error)) is not None:
+        # Without its own words: they may quote a header or the address.
+        words = f"nothing was sent ({type(why).__name__}): a credential or ANTHROPIC_BASE_URL is malformed"
     else:
         words = f"{type(error).__name__}: {error}"
     line = without_secrets(" ".join(words.split()), os.environ)

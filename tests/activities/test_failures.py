@@ -458,6 +458,35 @@ def test_a_class_of_next_year_below_a_known_one_is_classified_like_it() -> None:
     assert classify(Unheard("words")) == "our_bug"
 
 
+def not_connected(cause: BaseException) -> anthropic.APIConnectionError:
+    """What the SDK makes of whatever its transport raises."""
+    error = anthropic.APIConnectionError(request=REQUEST)
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("cause", "kind"),
+    [
+        (ValueError("Forbidden control character in sk-secret-1"), "request"),
+        (httpx2.UnsupportedProtocol("notaurl, password sk-secret-1"), "request"),
+        (httpx2.ConnectError("refused"), "transport"),
+        (httpx2.ReadTimeout("slow"), "transport"),
+        (json.JSONDecodeError("not JSON", "", 0), "transport"),
+        (UnicodeDecodeError("utf-8", b"", 0, 1, "not text"), "transport"),
+    ],
+)
+def test_what_was_never_sent_is_no_fault_of_the_network(cause: Exception, kind: FailureKind) -> None:
+    """A key with a line break fails every call in the same way: neither a retry nor a closed circuit mends it."""
+    failure = describe(not_connected(cause), attempt=1, meter=Meter(), billed=Usage())
+    assert failure.kind == kind
+    if kind == "request":
+        assert not FAILURES[failure.kind].retryable
+        assert not FAILURES[failure.kind].counts
+        assert "nothing was sent" in failure.message
+        assert "secret" not in failure.message
+
+
 # --- what comes through the SDK from below -----------------------------------------------------------------------
 
 HTTPX2: dict[str, FailureKind] = {
@@ -487,7 +516,7 @@ HTTPX2: dict[str, FailureKind] = {
     "TimeoutException": "timeout",
     "TooManyRedirects": "transport",
     "TransportError": "transport",
-    "UnsupportedProtocol": "transport",
+    "UnsupportedProtocol": "request",
     "WriteError": "transport",
     "WriteTimeout": "timeout",
 }

@@ -112,6 +112,38 @@ async def test_an_endpoint_without_a_credential_is_no_reason_to_simulate(shell: 
     assert not said.out
 
 
+SECRET = "sk-ant-secret-1"
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"ANTHROPIC_API_KEY": f"{SECRET}\n"}, "ANTHROPIC_API_KEY contains a line break"),
+        ({"ANTHROPIC_API_KEY": f"{SECRET}\x1b"}, "ANTHROPIC_API_KEY contains a control character"),
+        ({"ANTHROPIC_AUTH_TOKEN": f"{SECRET}\r\n"}, "ANTHROPIC_AUTH_TOKEN contains a line break"),
+        ({"ANTHROPIC_BASE_URL": "http://127.0.0.1:1\n"}, "ANTHROPIC_BASE_URL contains a line break"),
+        ({"ANTHROPIC_BASE_URL": f"http://me:{SECRET}@127.0.0.1:1"}, "leave out what stands before the @"),
+        ({"ANTHROPIC_BASE_URL": f"http://me:{SECRET}@"}, "leave out what stands before the @"),
+        ({"ANTHROPIC_BASE_URL": " http://127.0.0.1:1"}, "something like https://api.anthropic.com"),
+        ({"ANTHROPIC_BASE_URL": "notaurl"}, "something like https://api.anthropic.com"),
+        ({"ANTHROPIC_BASE_URL": "http://127.0.0.1:99999"}, "something like https://api.anthropic.com"),
+        ({"ANTHROPIC_BASE_URL": "http://[::1"}, "something like https://api.anthropic.com"),
+        ({"BREAKWATER_STAND_IN_URL": f"http://me:{SECRET}@h:1"}, "BREAKWATER_STAND_IN_URL: give it like http://host:1"),
+    ],
+)
+async def test_settings_that_no_request_can_be_sent_with_are_one_line(
+    shell: Shell, settings: dict[str, str], words: str
+) -> None:
+    """Every call would fail as if the network were down, open the circuit for the fleet and let runs wait for ever. The
+    value is not repeated, and nothing is started."""
+    key = {} if "BREAKWATER_STAND_IN_URL" in settings else {"ANTHROPIC_API_KEY": SECRET}
+    worker = await shell.start(program="worker.py", **(key | settings))
+    out, err = await worker.communicate()
+    assert_one_line(Said(worker.returncode or 0, out.decode(), err.decode()), 2, words)
+    assert SECRET not in err.decode()
+    assert not shell.home.exists()
+
+
 async def test_malformed_worker_settings_are_one_line(shell: Shell) -> None:
     """A worker's variable that is no number is named."""
     said = await shell("run", PGE, "x", MAX_CONCURRENT_SUBAGENTS="plenty")
