@@ -8,7 +8,7 @@ from typing import Literal
 import click
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from activities.stores.address import read_address
+from activities.stores.address import check_address, read_address
 from hosting.versions import Version
 from workflows.contracts import SILENCE
 
@@ -60,6 +60,7 @@ class Settings(BaseModel):
         """The settings. Raises click.UsageError or StoreAddressInvalid, one line, naming the variable that is wrong."""
         given = {name: value for name in cls.model_fields if (value := environment.get(name.upper()))}
         if store := read_address(environment):
+            check_address(store)
             given["breakwater_store"] = store
         named = {"breakwater_deployment", "breakwater_build_id"}
         if len(named & given.keys()) == 1:

@@ -11,11 +11,16 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any
 
+import structlog
+
 from activities.circuit.gate import Gate
 from activities.circuit.store import StoreError
 
 EVERY = timedelta(seconds=5)
 """One round trip for each circuit and worker; as often as a worker reports to the Temporal server."""
+
+
+log = structlog.get_logger("circuit")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,11 @@ class Survey:
             self.seen = Seen(tuple(standings))
         except StoreError as error:
             self.seen = Seen(self.seen.standings, str(error))
+        except Exception as error:  # noqa: BLE001 - a look that ends the looking leaves the last one standing for ever
+            trouble = f"the circuits cannot be looked at: {type(error).__name__}"
+            if self.seen.trouble != trouble:
+                log.warning("survey.failed", error=repr(error))
+            self.seen = Seen(self.seen.standings, trouble)
         self._tell(self.seen)
         return self.seen
 

@@ -77,3 +77,12 @@ def parse_address(url: str) -> File | Server:
     raise StoreAddressInvalid(
         f"{NAMES} is {shown!r}, which is not a store: use sqlite:///path/to/file.db, redis://host:6379/0 or rediss://…"
     )
+
+
+def check_address(url: str) -> None:
+    """Whether a store could be opened there, without opening it. Raises StoreAddressInvalid."""
+    place = parse_address(url)
+    if isinstance(place, Server):
+        from activities.stores.valkey_server import ValkeyServer
+
+        ValkeyServer(place.url, STORE_TIMEOUT, what="the store")

@@ -6,9 +6,11 @@ It retries nothing of its own: a store that does not answer must not hold up a c
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable
 from datetime import timedelta
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 from redis import exceptions
 from redis.asyncio import Redis
@@ -16,6 +18,11 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from activities.stores.address import NAMES, StoreAddressInvalid, StoreUnavailable
+
+DATABASE = re.compile(r"/?\d*")
+"""What may stand behind the port. The library takes any other path for none, and goes to database 0."""
+UNKNOWN = re.compile(r" '\w+'$")
+"""Where Python's error has the name of an argument that nobody takes."""
 
 ResultT = TypeVar("ResultT")
 
@@ -27,15 +34,25 @@ class ValkeyServer:
         """Connects at the first use. `what` is what messages call it. Raises StoreAddressInvalid."""
         self._timeout = seconds = timeout.total_seconds()
         self._what = what
+        url = url.replace("valkey", "redis", 1) if url.startswith("valkey") else url
         try:
+            if not DATABASE.fullmatch(urlsplit(url).path):
+                raise StoreAddressInvalid(f"{NAMES} names a database that is no number: end it in /0, or in the port")
             self.client = Redis.from_url(
-                url.replace("valkey", "redis", 1) if url.startswith("valkey") else url,
+                url,
                 socket_timeout=seconds,
                 socket_connect_timeout=seconds,
                 retry=Retry(NoBackoff(), 0),
                 decode_responses=False,
             )
-        except (ValueError, exceptions.RedisError) as error:
+            # It connects to nobody, and takes every option of the address.
+            self.client.connection_pool.make_connection()  # type: ignore[no-untyped-call]
+        except TypeError as error:
+            option = UNKNOWN.search(str(error))
+            raise StoreAddressInvalid(
+                f"{NAMES} has an option that does not exist{option[0] if option else ''}; leave it out"
+            ) from error
+        except (ValueError, OSError, exceptions.RedisError) as error:
             raise StoreAddressInvalid(f"{NAMES} is not an address of Valkey or Redis: {error}") from error
         where = self.client.connection_pool.connection_kwargs
         self.name = f"{where.get('host', 'localhost')}:{where.get('port', 6379)}"
