@@ -8,6 +8,9 @@ from collections.abc import Coroutine
 from enum import IntEnum
 from typing import Any, NoReturn
 
+HURRY = "ends at once at a second Ctrl-C"
+"""The name of a task that lets something come to its end which may take long."""
+
 
 class Exit(IntEnum):
     """The exit codes of `starter.py`."""
@@ -40,15 +43,29 @@ class Left(Stop):
 
 
 def finish(command: Coroutine[Any, Any, Exit]) -> NoReturn:
-    """Run a command to its end and leave with its exit code.
+    """Run a command to its end and leave with its exit code; Ctrl-C lets it leave in order, with a line and 130.
 
-    Ctrl-C lets it leave in order, a second one in a hurry. A third is not heard: within seconds all that the command
-    started has ended, and it would stay instead.
+    A second one ends at once what is named HURRY. The rest of the leaving has limits of its own and is not interrupted:
+    what it would not wait for would stay.
     """
-    with asyncio.Runner() as runner:
+
+    async def heard() -> Exit:
+        loop, main, presses = asyncio.get_running_loop(), asyncio.current_task(), 0
+
+        def pressed() -> None:
+            nonlocal presses
+            presses += 1
+            for task in asyncio.all_tasks():
+                if (presses == 1 and task is main) or (presses == 2 and task.get_name() == HURRY):
+                    task.cancel()
+
+        # Between the steps of all tasks; by itself it would be raised in the middle of one, whichever that is.
+        loop.add_signal_handler(signal.SIGINT, pressed)
         try:
-            code = runner.run(command)
-        except KeyboardInterrupt:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-            raise
-    raise SystemExit(code)
+            return await command
+        except asyncio.CancelledError:
+            if not presses:
+                raise
+            raise Stop("interrupted", Exit.INTERRUPTED) from None
+
+    raise SystemExit(asyncio.run(heard()))

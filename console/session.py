@@ -13,7 +13,7 @@ from datetime import timedelta
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from console.errors import Exit, Stop
+from console.errors import HURRY, Exit, Stop
 from console.render import SIMULATED
 from hosting.connection import Connection, connect, how_to_add, missing_search_attributes, pollers, run_url
 from hosting.errors import Unreachable
@@ -80,7 +80,7 @@ class Session:
                     self._say(SIMULATED)
             return
         own = None if at_work else await self._start()
-        self._staffing = asyncio.create_task(self._staff(own))
+        self._staffing = asyncio.create_task(self._staff(own), name=HURRY)
         self._staffing.add_done_callback(self._staffing_ended)
 
     async def say_if_nobody_gets_new_runs(self) -> None:
@@ -112,8 +112,8 @@ class Session:
     async def close(self) -> None:
         """Stop the worker that was started for this session. Raises what made the staffing fail, if it did.
 
-        A second Ctrl-C cancels whatever is there, the staffing too, which ends the worker at once. That end is waited
-        for all the same: as long as the worker lives it uses the embedded server, which would be left running.
+        Its end is waited for even if we are cancelled: as long as it lives it uses the embedded server, which would be
+        left running.
         """
         if self._staffing is None:
             return
