@@ -6,7 +6,7 @@ Everything here goes to standard error; standard output is for the result.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -117,6 +117,7 @@ class PlainProgress:
         self._said: dict[str, tuple[object, ...]] = {}
         self._warned = 0
         self._waiting: Waiting | None = None
+        self._room: str | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -139,6 +140,9 @@ class PlainProgress:
         if view.waiting and view.waiting != self._waiting:
             self.say(waits(view.waiting))
         self._waiting = view.waiting
+        if view.room and view.room != self._room:
+            self.say(printable(view.room))
+        self._room = view.room or self._room
 
     def say(self, line: str) -> None:
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
@@ -160,6 +164,8 @@ def table(view: RunView, now: datetime) -> RenderableType:
     parts += [Text(printable(f"warning: {warning}"), style="yellow") for warning in view.warnings]
     if view.waiting:
         parts.append(Text(waits(view.waiting), style="bold yellow"))
+    if view.room:
+        parts.append(Text(printable(view.room), style="dim"))
     if view.stuck:
         parts.append(Text(f"the run is held: {view.stuck}", style="red"))
     return Group(*parts)
@@ -214,50 +220,6 @@ def ending(report: RunReport[Any], elapsed: timedelta | None, rows: Iterable[tup
     if report.simulated:
         parts.append(Text(SIMULATED, style="bold yellow"))
     return Group(*parts)
-
-
-def circuits(rows: Sequence[Mapping[str, Any]], store: str) -> RenderableType:
-    """Every circuit a row: where it stands, what it counted, and when it changes."""
-    shown = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    shown.add_column("circuit", overflow="fold")
-    shown.add_column("state", overflow="fold")
-    for heading in ("in a row", "window", "openings", "generation"):
-        shown.add_column(heading, justify="right", no_wrap=True)
-    for heading in ("next probe", "pause (429)", "probes held by"):
-        shown.add_column(heading, overflow="fold")
-    for row in rows:
-        probes = [f"{each['holder']} ({_lease(each['lease_left'])})" for each in row["probes"]]
-        shown.add_row(
-            Text(row["key"], style="bold"),
-            _standing(row),
-            str(row["failures_in_a_row"]),
-            "{failed}/{total}".format(**row["window"]),
-            str(row["openings"]),
-            str(row["generation"]),
-            _due(row["retry_at"], row["retry_in"]),
-            _due(row["hold_until"], row["hold_in"]),
-            Text("\n".join(probes)),
-        )
-    return Group(shown, Text(f"in {store}", style="dim"))
-
-
-def _standing(row: Mapping[str, Any]) -> Text:
-    state = row["state"].replace("_", " ")
-    colour = {"closed": "green", "open": "red"}.get(row["state"], "yellow")
-    if forced := row["forced"]:
-        end = f"until {clock(forced['until'])}" if forced["until"] else "until reset"
-        return Text(f"forced {forced['mode']} by {forced['by']}: {forced['reason']}, {end}", style=colour)
-    return Text(f"{state}: {row['cause']}" if row["cause"] else state, style=colour)
-
-
-def _due(at: str | None, left: float | None) -> str:
-    if at is None or left is None:
-        return ""
-    return f"{clock(at)}, in {seconds(timedelta(seconds=left))}" if left else f"{clock(at)}, with the next call"
-
-
-def _lease(left: float) -> str:
-    return f"{seconds(timedelta(seconds=left))} left" if left else "lease ended"
 
 
 def clock(moment: str | datetime) -> str:

@@ -121,6 +121,8 @@ class RunView:
     """Somebody has asked that it be cancelled."""
     waiting: Waiting | None = None
     """What it waits for that only a person can give."""
+    room: str | None = None
+    """Who waits for what others hold of its bounds. Not in the history: a worker was asked."""
     warnings: tuple[str, ...] = ()
     """The bounds that are nearly used up."""
 

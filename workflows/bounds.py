@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import datetime, timedelta
+from functools import partial
+from itertools import islice
 from typing import TypeVar
 
 from temporalio import workflow
@@ -25,6 +28,10 @@ from workflows.signs import Waiting, lasting
 T = TypeVar("T")
 
 RAISE_UPDATE = "raise_budget"
+ROOM_QUERY = "waits_for_room"
+"""Answers with `Bounds.room`."""
+NAMED = 3
+"""Of those who wait for room; of the others the number."""
 
 _OPTIONS: dict[Bound, str] = {"usd": "--usd", "tokens": "--tokens", "agents": "--agents"}
 """What `starter.py budget` can raise."""
@@ -60,10 +67,13 @@ class Bounds:
             self._above = Above(info.parent.workflow_id, input.grant.number, self.until)
         self._below = Below(self.ledger, self._fit)
         self._paused: dict[str, BoundExceeded] = {}
+        self._crowd: dict[str, BoundExceeded] = {}
+        """Who waits for room, and what did not fit when they last asked."""
         self._raises = 0
         self._late = False
         self._clock: asyncio.Task[None] | None = None
         workflow.set_update_handler(RAISE_UPDATE, self._raise, validator=self._validate)
+        workflow.set_query_handler(ROOM_QUERY, self._room)
 
     @property
     def tight(self) -> tuple[Bound, ...]:
@@ -83,6 +93,20 @@ class Bounds:
             status="waiting_for_budget",
             why=f"{who}: {refused}; it takes at least {refused.enough} in all",
             todo=f"starter.py budget {self._id} {options}",
+        )
+
+    @property
+    def room(self) -> str | None:
+        """Who waits for what others hold, why, and until when, in one line; None if nobody does."""
+        if not self._crowd:
+            return None
+        refused = next(iter(self._crowd.values()))
+        some, more = ", ".join(islice(self._crowd, NAMED)), len(self._crowd) - NAMED
+        who = f"{some} and {more:,} more" if more > 0 else some
+        verb = "waits" if len(self._crowd) == 1 else "wait"
+        latest = "" if self.deadline is None else f", until {self.deadline:%H:%M:%S} UTC at the latest"
+        return (
+            f"{who} {verb} for room: {refused}; what is under way holds it and gives back what it does not use{latest}"
         )
 
     # --- asking for room ------------------------------------------------------------------------------------------
@@ -149,6 +173,10 @@ class Bounds:
 
     async def _fit(self, who: str, ask: Callable[[], T], gone: Callable[[], bool] = lambda: False) -> T:
         """What `ask` returns, as soon as it does not refuse. `gone`: nobody wants it any more; then it does not."""
+        with ExitStack() as crowd:
+            return await self._fitting(who, ask, gone, crowd)
+
+    async def _fitting(self, who: str, ask: Callable[[], T], gone: Callable[[], bool], crowd: ExitStack) -> T:
         while True:
             self._in_time()
             freed, raised = self.ledger.changes, self._raises
@@ -157,8 +185,13 @@ class Bounds:
             except BoundExceeded as error:
                 refused = error
             if not refused.for_good:
+                if who not in self._crowd:
+                    crowd.enter_context(lasting(partial(self._join, who, refused), partial(self._leave, who)))
+                self._crowd[who] = refused  # shown with the next change: to show each refusal of hundreds is work
                 await self.until(lambda: self.ledger.changes != freed)  # noqa: B023 - awaited before the next turn
-            elif not self.pauses or refused.short is None:
+                continue
+            crowd.close()
+            if not self.pauses or refused.short is None:
                 self.met.add(refused.bound)
                 raise refused
             elif self._above is not None:
@@ -169,6 +202,17 @@ class Bounds:
             else:
                 with lasting(lambda: self._pause(who, refused), lambda: self._resume(who)):  # noqa: B023
                     await self.until(lambda: self._raises != raised or gone())  # noqa: B023
+
+    def _join(self, who: str, refused: BoundExceeded) -> None:
+        self._crowd[who] = refused
+        self._changed()
+
+    def _leave(self, who: str) -> None:
+        self._crowd.pop(who, None)
+        self._changed()
+
+    def _room(self) -> str | None:
+        return self.room
 
     def _in_time(self) -> None:
         if self.deadline is not None and workflow.now() >= self.deadline:

@@ -29,12 +29,13 @@ def details(
     *,
     circuits: Mapping[str, str],
     waiting: Waiting | None,
+    room: str | None,
     proposal: BaseModel | None,
     warnings: Sequence[str],
     message: str | None = None,
 ) -> str:
-    """The page as it stands. `circuits`: which agent waits for which; `proposal`: what a person is asked to approve;
-    `message`: why a run that has ended did not pass."""
+    """The page as it stands. `circuits`: which agent waits for which; `room`: who waits for what others hold;
+    `proposal`: what a person is asked to approve; `message`: why a run that has ended did not pass."""
     spent = "cost unknown" if cost_usd is None else f"${cost_usd:.4f}"
     lines = [f"**{stage}** · {len(replies)} {'reply' if len(replies) == 1 else 'replies'} · {spent}"]
     if message is not None:
@@ -46,6 +47,8 @@ def details(
         shown = text if len(text) <= _PROPOSAL else f"{text[:_PROPOSAL]}\n…"
         lines.append("\n" + "\n".join(f"    {line}" for line in shown.splitlines()))
     lines += [f"\n**{warning}.** Nothing optional is started any more." for warning in warnings]
+    if room is not None:
+        lines.append(f"\n**{room}.**")
     for agent, circuit in circuits.items():
         lines.append(f"\n**{agent} waits: the circuit of {circuit} is open.** Nothing is asked of it meanwhile.")
     if any(reply.simulated for reply in replies):

@@ -176,6 +176,7 @@ class Run(Generic[ResultT]):
             self.ledger.cost_usd,
             circuits=self._waiting,
             waiting=self._waiting_for_a_person,
+            room=self.bounds.room,
             proposal=self.approvals.proposal,
             warnings=self.bounds.warnings,
             message=self._ended.message if self._ended else None,

@@ -24,8 +24,9 @@ from activities.circuit.phases import IllegalMove, seen_at
 from activities.circuit.state import Cause, Forced, Mode, Phase, Policy, State
 from activities.circuit.store import StoreError, StoreUnavailable, open_store
 from activities.stores.address import read_address
+from console.circuits import circuits
 from console.errors import Exit, Stop
-from console.render import circuits, clock, page, tell
+from console.render import clock, page, tell
 from hosting.home import Home
 
 PATIENCE = timedelta(seconds=2)

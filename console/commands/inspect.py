@@ -123,8 +123,9 @@ async def show_run(id: str, as_json: bool) -> Exit:
         calls = [{**to_jsonable_python(asdict(call)), "cost_usd": call.cost_usd} for call in view.calls]
         document = {**row, "usage": to_jsonable_python(view.usage), "cost_usd": view.cost_usd}
         waiting = view.waiting.model_dump() if view.waiting else None
-        standing = {"held": view.stuck, "waiting": waiting, "warnings": list(view.warnings), "ui_url": url}
-        click.echo(json.dumps({**document, "calls": calls, **standing}))
+        waits = {"held": view.stuck, "waiting": waiting, "waits_for_room": view.room}
+        standing = {"warnings": list(view.warnings), "ui_url": url}
+        click.echo(json.dumps({**document, "calls": calls, **waits, **standing}))
         return Exit.PASSED
     now = datetime.now(UTC)
     took = seconds((view.ended or now) - (view.started or now))

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from console.remarks import remarks
-from console.render import PlainProgress, ending, waits
+from console.render import PlainProgress, ending, printable, table, waits
 from console.view import RunView
 from workflows.contracts import Decision, RunReport, Usage
 from workflows.signs import Waiting
@@ -47,6 +47,16 @@ def test_a_wait_is_said_once_and_again_when_it_comes_back() -> None:
     assert waits(WAITING) == line
     assert shown(RunView(waiting=WAITING), RunView(waiting=WAITING)) == [line]
     assert shown(RunView(waiting=WAITING), RunView(), RunView(waiting=WAITING)) == [line, line]
+
+
+def test_who_waits_for_room_is_said_and_again_when_it_is_somebody_else() -> None:
+    """A lull in which nobody could say is no news."""
+    one, two = "a waits for room: \x1b[2J", "a, b wait for room: …"
+    views = [RunView(room=room) for room in (one, one, None, one, two)]
+    assert shown(*views) == [printable(one), two]
+    page = io.StringIO()
+    Console(file=page, width=200).print(table(RunView(room=one), datetime.now(UTC)))
+    assert printable(one) in page.getvalue()
 
 
 def test_each_warning_is_said_once() -> None:

@@ -16,11 +16,14 @@ from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError, Wor
 from temporalio.exceptions import ApplicationError, CancelledError
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner, Worker
 
+from console.follow import snapshot
 from tests.pipelines import divided
 from tests.pipelines.conftest import Bench, report_of, seen
 from tests.pipelines.fan_out import FanOut, Input, Latecomer, Result
 from workflows.caps import BudgetRaise, Caps, Grant
 from workflows.contracts import RunReport, Usage
+from workflows.pipelines.compliance_review import ComplianceReview
+from workflows.pipelines.compliance_review import Input as Reviewed
 from workflows.pipelines.decompose_delegate_synthesize import DecomposeDelegateSynthesize
 
 QUEUE = "tests-fan-out"
@@ -78,6 +81,26 @@ async def test_who_does_not_fit_now_waits_for_what_others_do_not_use(bench: Benc
     assert report.cost_usd is not None
     assert 0 < report.cost_usd < 0.8
     assert len(bench.requests(handle.id)) == 50
+
+
+async def test_who_waits_for_room_is_shown_with_what_it_waits_for_and_until_when(bench: Bench) -> None:
+    """In `show`, in the UI's current details, and nowhere in the history: each waiter would be events of it."""
+    asked = Reviewed(transaction="{}", format="text", budget_usd=0.1, deadline=timedelta(hours=1))
+    slow = {"match": {"agent": "reviewer-aml-1"}, "latency": 3600}
+    handle: Handle = await bench.begin(ComplianceReview.run, asked, [slow])
+    await bench.seen(handle.id, "reviewer-aml-1")
+    view = await snapshot(handle)
+    words = "reviewer-kyc-1, reviewer-fatf-1 wait for room: the next call may cost "
+    assert (view.room or "").startswith(words)
+    assert " of the $0.1000 budget is left; what is under way holds it and gives back" in (view.room or "")
+    assert re.search(r", until \d\d:\d\d:\d\d UTC at the latest$", view.room or "")
+    assert words in str(await handle.query("__temporal_workflow_metadata"))
+    assert not UPSERTS & {event.event_type async for event in handle.fetch_history_events()}
+    await handle.cancel()
+    with pytest.raises(WorkflowFailureError):
+        await handle.result()
+    assert words not in str(await handle.query("__temporal_workflow_metadata"))
+    assert await handle.query("waits_for_room") is None
 
 
 async def test_paused_branches_all_go_on_after_a_raise(bench: Bench, fan_out: FanOutOf) -> None:
