@@ -120,11 +120,13 @@ async def test_a_plan_that_stays_wrong_starts_nobody(bench: Bench, wrong: dict[s
 
 
 async def test_a_plan_that_is_mended_is_carried_out(bench: Bench) -> None:
-    """The repair is one call, and the run goes on as if nothing had been."""
+    """Another decomposer is asked once, which counts as an agent, and the run goes on as if nothing had been."""
     wrong, right = plan(subtask("a", "a")), plan(subtask("a"), subtask("b", "a"))
     ended, _ = await done(bench, [answers(wrong, nth=[1]), answers(right)])
     assert ended.passed
     assert sorted(states(ended)) == ["a", "b"]
+    assert [reply.agent for reply in ended.agents if reply.role == "decomposer"] == ["decomposer-1", "decomposer-2"]
+    assert ended.agents_started == len(ended.agents) == 5
 
 
 async def test_siblings_that_do_the_same_work_are_done_once(bench: Bench) -> None:
