@@ -86,7 +86,7 @@ from hosting.tracing import tracing
 from hosting.versions import take_up
 from workflows.contracts import CIRCUIT_QUEUE, HEARTBEAT_EVERY, STAND_IN_MARK, WORKFLOW_QUEUE
 from workflows.measures import BUCKETS
-from workflows.models import SUBAGENT_QUEUES
+from workflows.models import SUBAGENT_QUEUES, TIERS
 from workflows.pipelines import NotAPipeline, discover
 
 __all__ = ["Settings", "answers", "breaker", "main", "serve", "workers"]
@@ -209,7 +209,9 @@ async def serve(settings: Settings, exit_with_stdin: bool) -> None:
         stack.push_async_callback(gate.close)
         journal = answers(settings, home, Seal.of(os.environ))
         stack.push_async_callback(journal.close)
-        survey = await stack.enter_async_context(surveyed(gate))
+        survey = await stack.enter_async_context(
+            surveyed(gate, {name: model.circuit_of(name) for name in TIERS.values()})
+        )
         for each in workers(connection.client, model, gate, journal, settings):
             await stack.enter_async_context(each)
         if settings.version and (line := await take_up(settings.version, connection, WORKFLOW_QUEUE)):

@@ -7,11 +7,13 @@ from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from time import monotonic
+from typing import get_args
 
 from temporalio import activity
 from temporalio.common import MetricMeter
 from temporalio.runtime import Runtime
 
+from activities.circuit.changes import ChangeName
 from activities.circuit.gate import Gate
 from activities.circuit.link import log_event
 from activities.circuit.survey import Seen, Survey
@@ -36,6 +38,10 @@ from workflows.measures import (
 )
 
 LEVELS = {"closed": 0, "half_open": 1, "open": 2}
+NEED_A_PERSON: tuple[FailureKind, ...] = ("credentials", "spend", "our_bug")
+"""What no retry mends: the first of these is what an alert is for."""
+STORE_EVENTS = ("circuit.store_lost", "circuit.store_back", "circuit.store_corrupt")
+JOURNAL_EVENT_NAMES = ("journal.lost", "journal.back", "journal.not_read", "journal.not_kept")
 
 
 _under_way: Counter[str] = Counter()
@@ -44,21 +50,38 @@ _under_way: Counter[str] = Counter()
 def circuit_event(event: str, fields: Mapping[str, object]) -> None:
     """An event of a circuit: logged by the one process that caused it, and counted."""
     log_event(event, fields)
-    counter = Runtime.default().metric_meter.create_counter(CIRCUIT_TRANSITIONS)
-    counter.add(1, {"event": event, "circuit": str(fields.get("key", ""))})
+    _add(CIRCUIT_TRANSITIONS, 1, event=event, circuit=str(fields.get("key", "")))
 
 
 def journal_event(event: str, fields: Mapping[str, object]) -> None:
     """The journal's loss and return, and every answer it could not read or keep: logged, and counted."""
     log_journal_event(event, fields)
-    Runtime.default().metric_meter.create_counter(JOURNAL_EVENTS).add(1, {"event": event})
+    _add(JOURNAL_EVENTS, 1, event=event)
+
+
+def journal_hit() -> None:
+    """An answer was found that had been paid for."""
+    _add(JOURNAL_HITS, 1)
+
+
+def denied(circuit: str) -> None:
+    """An attempt was stopped before it sent anything."""
+    _add(CIRCUIT_DENIALS, 1, circuit=circuit)
+
+
+def probed(circuit: str) -> None:
+    """A request goes out that tries whether the circuit can close, whoever took its slot."""
+    _add(CIRCUIT_PROBES, 1, circuit=circuit)
 
 
 @asynccontextmanager
-async def surveyed(gate: Gate) -> AsyncIterator[Survey]:
-    """The circuits, looked at and shown as gauges for as long as the block lasts."""
+async def surveyed(gate: Gate, circuits: Mapping[str, str]) -> AsyncIterator[Survey]:
+    """The circuits, looked at and shown as gauges for as long as the block lasts.
+
+    `circuits` are those that calls are expected to need, by model: their counters are there from the start.
+    """
     meter = Runtime.default().metric_meter
-    _begin(meter)
+    _begin(meter, circuits)
     survey = Survey(gate, lambda seen: _show_circuits(meter, seen))
     looking = asyncio.create_task(survey.keep_looking())
     try:
@@ -70,12 +93,32 @@ async def surveyed(gate: Gate) -> AsyncIterator[Survey]:
         looking.result()
 
 
-def _begin(meter: MetricMeter) -> None:
-    """Everything that a worker counts rarely is known by name from its start; what has labels begins with an event."""
-    for name in (CALLS, CIRCUIT_DENIALS, CIRCUIT_PROBES, CIRCUIT_TRANSITIONS, JOURNAL_HITS, JOURNAL_EVENTS):
-        meter.create_counter(name).add(0)
+def _add(counter: str, number: int, **labels: str) -> None:
+    """At the process's meter: an activity's adds labels of its own, and would begin other series than `_begin`."""
+    Runtime.default().metric_meter.create_counter(counter).add(number, labels)
+
+
+def _begin(meter: MetricMeter, circuits: Mapping[str, str]) -> None:
+    """Everything that a worker counts rarely is there from its start, with its labels: a counter that is born at 1 has
+    not increased, and whoever is to be woken by the first event is not."""
+    _add(JOURNAL_HITS, 0)
+    for event in JOURNAL_EVENT_NAMES:
+        _add(JOURNAL_EVENTS, 0, event=event)
+    for event in STORE_EVENTS:
+        _add(CIRCUIT_TRANSITIONS, 0, event=event, circuit="")
+    for model, circuit in circuits.items():
+        _begin_model(model)
+        for name in (CIRCUIT_DENIALS, CIRCUIT_PROBES):
+            _add(name, 0, circuit=circuit)
+        for change in get_args(ChangeName):
+            _add(CIRCUIT_TRANSITIONS, 0, event=f"circuit.{change}", circuit=circuit)
     for name in (CIRCUIT_WAITERS, CALLS_UNDER_WAY):
         meter.create_gauge(name).set(0)
+
+
+def _begin_model(model: str) -> None:
+    for kind in NEED_A_PERSON:
+        _add(CALLS, 0, model=model, outcome="error", kind=kind)
 
 
 @asynccontextmanager
@@ -83,6 +126,7 @@ async def counted(call: SubagentCall, meter: Meter) -> AsyncIterator[None]:
     """In an activity: the block is one attempt, which ends well, or with a failure that has a kind."""
     began = monotonic()
     kind: FailureKind | None = None
+    _begin_model(call.model)
     _show_under_way(call.model, +1)
     try:
         yield
@@ -107,7 +151,7 @@ def _count(call: SubagentCall, meter: Meter, seconds: float, kind: FailureKind |
     labels = {"role": call.role, "model": call.model}
     metrics = activity.metric_meter().with_additional_attributes(labels)
     outcome = "error" if kind else "success"
-    metrics.create_counter(CALLS, "Attempts").add(1, {"outcome": outcome, "kind": kind or ""})
+    _add(CALLS, 1, model=call.model, outcome=outcome, kind=kind or "")
     metrics.create_histogram_float(CALL_SECONDS, "Length of an attempt", "s").record(seconds, {"outcome": outcome})
     tokens = metrics.create_counter(TOKENS, "Tokens as billed")
     used = meter.usage

@@ -23,7 +23,7 @@ from activities.circuit.ticket import Ticket
 from activities.claude import Claude, Meter
 from activities.failures import CircuitOpenError, as_application_error, describe, is_unreachable
 from activities.journal.journal import Journal, Page
-from activities.measures import counted
+from activities.measures import counted, denied, journal_hit, probed
 from activities.pulse import billed_before, given_up, heartbeats
 from workflows.contracts import (
     CALL_SUBAGENT,
@@ -33,7 +33,6 @@ from workflows.contracts import (
     Usage,
 )
 from workflows.failures import FAILURES
-from workflows.measures import CIRCUIT_DENIALS, CIRCUIT_PROBES, JOURNAL_HITS
 
 log = structlog.get_logger("call")
 
@@ -81,7 +80,7 @@ class SubagentCalls:
         """An answer of an earlier attempt: it needs no permit, and gives back the one it was handed."""
         if handed := self._handed(call):
             await handed.give_back()
-        activity.metric_meter().create_counter(JOURNAL_HITS).add(1)
+        journal_hit()
         _log(log.info, "journal.hit", call, request_id=paid.request_id)
         # Both are running totals of this activity, so the larger holds the smaller and nothing is counted twice.
         return paid.model_copy(update={"usage": paid.usage | before})
@@ -114,25 +113,22 @@ class SubagentCalls:
         """A permit for this attempt. Raises CircuitOpenError, having sent nothing, if there is none."""
         info = activity.info()
         key = self._claude.circuit_of(call.model)
-        if handed := self._handed(call):
-            return handed
-        metrics = activity.metric_meter().with_additional_attributes({"circuit": key})
         try:
-            ticket = await self._gate.enter(key)
-            if ticket.probe:
-                metrics.create_counter(CIRCUIT_PROBES).add(1)
-            return ticket
-        except CircuitOpen as denied:
-            metrics.create_counter(CIRCUIT_DENIALS).add(1)
+            ticket = self._handed(call) or await self._gate.enter(key)
+        except CircuitOpen as refusal:
+            denied(key)
             failure = CallFailure(
                 kind="circuit_open",
-                message=str(denied),
+                message=str(refusal),
                 circuit=key,
-                retry_at=None if denied.retry_at is None else datetime.fromtimestamp(denied.retry_at, UTC),
+                retry_at=None if refusal.retry_at is None else datetime.fromtimestamp(refusal.retry_at, UTC),
                 attempts=info.attempt - 1,
                 usage=before,
             )
             raise CircuitOpenError(failure) from None
+        if ticket.probe:
+            probed(key)
+        return ticket
 
 
 def _page(call: SubagentCall) -> Page:

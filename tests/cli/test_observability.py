@@ -10,6 +10,7 @@ import sys
 from asyncio.subprocess import Process
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from typing import Any
 from urllib.request import urlopen
 
@@ -27,7 +28,7 @@ from tests.quiet_ports import quiet_port
 from worker import Settings
 from workflows import measures
 from workflows.contracts import CIRCUIT_QUEUE, WORKFLOW_QUEUE
-from workflows.models import SUBAGENT_QUEUES
+from workflows.models import SUBAGENT_QUEUES, TIERS
 
 PGE = "plan-generate-evaluate"
 OBSERVABILITY = ROOT / "deploy" / "observability"
@@ -58,6 +59,25 @@ def selected(expression: str) -> set[str]:
     return found
 
 
+def metrics(address: str) -> str:
+    """What a worker shows there now; nothing if it does not."""
+    with suppress(OSError), urlopen(f"http://{address}/metrics", timeout=5) as answer:
+        return str(answer.read().decode())
+    return ""
+
+
+def series(address: str) -> dict[tuple[str, str], float]:
+    """Every series by its name and its labels, which are in the alphabet's order."""
+    lines = re.findall(r"^(\w+)(?:\{(.*)\})? (\S+)$", metrics(address), re.MULTILINE)
+    return {(name, ",".join(sorted(re.findall(r'\w+="[^"]*"', labels)))): float(value) for name, labels, value in lines}
+
+
+def sum_of(address: str, name: str, *labels: str) -> float:
+    """All series of this name that have these labels, together."""
+    found = series(address).items()
+    return sum(value for (each, said), value in found if each == name and all(label in said for label in labels))
+
+
 def free_address() -> str:
     """A port nobody listens on."""
     return f"127.0.0.1:{quiet_port()}"
@@ -83,14 +103,7 @@ async def test_a_worker_shows_all_that_dashboards_and_alerts_ask_for(shell: Shel
     await started(await shell.start("up", METRICS_ADDRESS=metrics_at, HEALTH_ADDRESS=health_at))
     run = await shell.start("run", PGE, "x", "--json")
 
-    def metrics() -> str:
-        with suppress(OSError), urlopen(f"http://{metrics_at}/metrics", timeout=5) as answer:
-            return str(answer.read().decode())
-        return ""
-
-    def value(name: str, *labels: str) -> float:
-        lines = [line for line in metrics().splitlines() if re.match(rf"{name}[{{ ]", line)]
-        return sum(float(line.rpartition(" ")[2]) for line in lines if all(label in line for label in labels))
+    value = partial(sum_of, metrics_at)
 
     def ready() -> dict[str, Any]:
         well, said = health.ask(f"http://{health_at}/ready")
@@ -103,7 +116,7 @@ async def test_a_worker_shows_all_that_dashboards_and_alerts_ask_for(shell: Shel
     assert value(measures.CIRCUIT_STATE, 'circuit="stand-in ') == 2
     assert value(measures.CIRCUIT_DENIALS) >= 1
     assert value(measures.CIRCUIT_TRANSITIONS, 'event="circuit.opened"') == 1
-    assert value(measures.CALLS, 'role="planner"', 'outcome="error"', 'kind="overloaded"') == 1
+    assert value(measures.CALLS, 'outcome="error"', 'kind="overloaded"') == 1
 
     assert (await shell("breaker", "reset")).code == 0
     out, err = await run.communicate()
@@ -118,12 +131,66 @@ async def test_a_worker_shows_all_that_dashboards_and_alerts_ask_for(shell: Shel
     await until(lambda: value("temporal_workflow_task_execution_failed") >= 1, "a run that cannot go on")
     await stuck.terminate()
 
-    exported = set(re.findall(r"^([a-z_]+)(?=[{ ])", metrics(), re.MULTILINE))
+    exported = set(re.findall(r"^([a-z_]+)(?=[{ ])", metrics(metrics_at), re.MULTILINE))
     named = {name for name in vars(measures).values() if isinstance(name, str) and name.startswith("breakwater_")}
     assert not {name for name in named if not {name, f"{name}_sum"} & exported}
     for where, expression in expressions():
         assert selected(expression), where
         assert selected(expression) <= exported, where
+
+
+async def test_a_probe_is_counted_whoever_took_its_slot(shell: Shell) -> None:
+    """The wait for the circuit takes it and hands it over, and the call that goes out is the probe: one for each of a
+    recovery's, and none for the calls of models that never failed."""
+    script = shell.home.parent / "faults.json"
+    script.write_text(json.dumps(OVERLOADED_ONCE))
+    metrics_at = free_address()
+    shell.environment |= {
+        "BREAKWATER_STAND_IN_SCRIPT": str(script),
+        "BREAKER_FAILURE_THRESHOLD": "1",
+        "BREAKER_RECOVERY_TIMEOUT": "3",  # longer than Temporal waits before its retry, which is denied
+    }
+    await started(await shell.start("up", METRICS_ADDRESS=metrics_at))
+    value = partial(sum_of, metrics_at)
+    for circuit in map("stand-in {}".format, TIERS.values()):
+        assert value(measures.CIRCUIT_PROBES, f'circuit="{circuit}"') == 0
+        assert f'{measures.CIRCUIT_PROBES}{{circuit="{circuit}"}}' in metrics(metrics_at), "there before the first"
+    said = await shell("run", PGE, "x", "--json")
+    assert said.code == 0, said.err
+    planner, *others = said.json["agents"]
+    failed = f'circuit="stand-in {planner["model"]}"'
+    assert value(measures.CIRCUIT_DENIALS, failed) == 1
+    # What it was denied it was let through with, by a wait; a later call of that model asks for itself.
+    later = [each for each in others if each["model"] == planner["model"]]
+    assert value(measures.CIRCUIT_PROBES, failed) == 1 + len(later)
+    assert value(measures.CIRCUIT_PROBES) == 1 + len(later)
+
+
+async def test_the_first_call_that_needs_a_person_is_an_increase(shell: Shell) -> None:
+    """A counter that is born at 1 has not increased: the alert on credentials, spend and defects would stay silent for
+    the first, which is the one that matters. Each is there as 0 before, with the labels it will be counted by."""
+    script = shell.home.parent / "faults.json"
+    script.write_text(json.dumps([{"fault": {"kind": "status", "status": 401}}]))
+    metrics_at = free_address()
+    shell.environment["BREAKWATER_STAND_IN_SCRIPT"] = str(script)
+    await started(await shell.start("up", METRICS_ADDRESS=metrics_at))
+    before = series(metrics_at)
+    for model in TIERS.values():
+        for kind in ("credentials", "spend", "our_bug"):
+            assert before[measures.CALLS, f'kind="{kind}",model="{model}",outcome="error"'] == 0
+    for event in ("journal.lost", "journal.back", "journal.not_read", "journal.not_kept"):
+        assert before[measures.JOURNAL_EVENTS, f'event="{event}"'] == 0
+    for model in TIERS.values():
+        for name in (measures.CIRCUIT_DENIALS, measures.CIRCUIT_PROBES):
+            assert before[name, f'circuit="stand-in {model}"'] == 0
+        assert before[measures.CIRCUIT_TRANSITIONS, f'circuit="stand-in {model}",event="circuit.opened"'] == 0
+
+    said = await shell("run", PGE, "x", "--json")
+    model = said.json["agents"][0]["model"]
+    after = series(metrics_at)
+    grown = {each for each, number in after.items() if each[0] == measures.CALLS and number != before.get(each)}
+    assert grown == {(measures.CALLS, f'kind="credentials",model="{model}",outcome="error"')}
+    assert after[grown.pop()] == 1
 
 
 async def test_a_taken_address_is_one_line() -> None:
