@@ -24,6 +24,9 @@ LOG_LIMIT = 10_000_000
 TAIL = 65_536
 """Bytes of a log that are looked at for the reason of an early end."""
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+OTHERS = 0o077
+"""What a child's files never are for others: prompts and answers are in them, and a home that was there before may be
+open to everybody."""
 NEEDED = re.compile(r"PATH|HOME|USER|LANG|LC_.*|TZ|TMPDIR|VIRTUAL_ENV|PYTHON.*|GOMAXPROCS|GOMEMLIMIT")
 """What any program may know of our environment. Keys and tokens are not among it."""
 
@@ -62,7 +65,7 @@ class Child:
         self._exited: asyncio.Future[int] = loop.create_future()
         try:
             self._log_start = _log_size(log)
-            with log.open("ab") as errors:
+            with open(log, "ab", opener=lambda name, flags: os.open(name, flags, 0o666 & ~OTHERS)) as errors:
                 self._popen = subprocess.Popen(
                     self.command,
                     cwd=folder,
@@ -71,6 +74,7 @@ class Child:
                     stdout=subprocess.PIPE if reads_line else errors,
                     stderr=errors,
                     start_new_session=True,
+                    umask=OTHERS,
                 )
         except OSError as error:
             raise HostingError(f"cannot start {self.command[0]}: {error.strerror} ({error.filename})") from error

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -154,6 +155,7 @@ async def _start(home: Home, died: Record | None) -> Record:
 async def _start_on(home: Home, ports: Ports) -> Record | None:
     """A ready server on these ports; None if somebody else was faster at one of them."""
     log_file = home.logs / "temporal.log"
+    _close_to_others(home)
     child = Child(
         server_command(home, ports), log=log_file, environment=plain_environment(home, **SILENT), folder=home.root
     )
@@ -189,6 +191,13 @@ async def _start_on(home: Home, ports: Ports) -> Record | None:
     record.write(home.server_record)
     log.info("temporal.started address=%s pid=%s version=%s", facts["address"], record.pid, record.facts["version"])
     return record
+
+
+def _close_to_others(home: Home) -> None:
+    """A database that an earlier version made in a home that others may enter."""
+    for end in ("", "-wal", "-shm"):
+        with suppress(OSError):
+            home.database.with_name(f"{home.database.name}{end}").chmod(0o600)
 
 
 def _ports_of(record: Record | None) -> tuple[int, int] | None:

