@@ -125,7 +125,7 @@ async def test_a_failed_run(page: Page, stage: Scenes) -> None:
         ('BreakwaterStatus="waiting_for_approval"', {"haiku-to-approve"}),
         (
             'BreakwaterPipeline="plan-generate-evaluate" AND BreakwaterCostUsd>=0.001',
-            {"haiku-passed", "haiku-revised", "haiku-over-budget"},
+            {"haiku-passed", "haiku-revised", "haiku-over-budget", "haiku-of-an-address"},
         ),
         ('BreakwaterCircuit="open"', {"haiku-in-an-outage"}),
     ],
