@@ -3,11 +3,30 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
+from collections.abc import MutableMapping
+from typing import Any
 
 import structlog
 
 from activities.vault.discretion import discreet
+
+FIELD = re.compile(r" (\w+)=%([sr])")
+"""How hosting, which knows of no library for it, writes a field of a fact: `temporal.died pid=%s`."""
+
+
+def facts(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """A processor for what the standard library was given: hosting's facts get their fields back."""
+    arguments = event.pop("positional_args", None)
+    record = event.get("_record")
+    if isinstance(record, logging.LogRecord) and record.name.startswith("hosting") and isinstance(arguments, tuple):
+        fields = FIELD.findall(str(record.msg))
+        if fields and len(fields) == len(arguments):
+            event["event"] = str(record.msg).partition(" ")[0]
+            pairs = zip(fields, arguments, strict=True)
+            event.update({name: repr(value) if how == "r" else value for (name, how), value in pairs})
+    return event
 
 
 def log_to_stderr(discreetly: bool, as_json: bool = False) -> None:
@@ -29,7 +48,8 @@ def log_to_stderr(discreetly: bool, as_json: bool = False) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
+            foreign_pre_chain=[facts, *shared],
+            pass_foreign_args=True,
             processors=[
                 *([discreet] if discreetly else []),
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,

@@ -126,7 +126,7 @@ async def connect(
         if line := await too_old(client, server.address):
             on_event(line)
         if keeps_large and not os.environ.get("BREAKWATER_BLOBS"):
-            log.warning("blobs.on_this_machine_only why=%r", ALONE)
+            log.warning("blobs.on_this_machine_only why=%s", ALONE)
         yield Connection(client, server.address, server.namespace, os.environ.get("TEMPORAL_UI_URL") or None, None)
         return
     async with embedded(home, keep_up=keep_up, on_event=on_event) as info:

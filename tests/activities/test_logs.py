@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
@@ -32,12 +33,16 @@ structlog.get_logger("call").warning("journal.not_kept", why="quoted-words")
 structlog.get_logger("worker").warning("model.simulated", why="no credential is set")
 structlog.get_logger("vault").warning("vault.waits", why="the disk is full")
 logging.getLogger("hosting.process").warning("temporal.died pid=%s", 17)
+logging.getLogger("hosting.process").warning("record.damaged path=%s error=%r", "/a b", ValueError("x=1"))
+logging.getLogger("hosting.process").warning("no fields: 100 %% of %s", 3)
+logging.getLogger("elsewhere").warning("said pid=%s", 18)
 """
 
 
-def logged(discreetly: bool) -> str:
+def logged(discreetly: bool, as_json: bool = False) -> str:
     """What a process says that logs an exception and some facts."""
-    program = [sys.executable, "-c", CRASH.format(discreetly=discreetly)]
+    crash = CRASH.format(discreetly=discreetly).replace("log_to_stderr(", f"log_to_stderr(as_json={as_json}, ")
+    program = [sys.executable, "-c", crash]
     return subprocess.run(program, cwd=PROJECT, capture_output=True, text=True, check=True).stderr
 
 
@@ -67,3 +72,16 @@ def test_words_of_others_are_only_logged_without_encryption() -> None:
         "temporalio.activity",
     ):
         assert fact in said
+
+
+@pytest.mark.parametrize("discreetly", [False, True])
+def test_hostings_facts_have_fields_as_ours_do(discreetly: bool) -> None:
+    """Whoever collects logs asks for an event by its name; of others' words nothing is taken apart."""
+    lines = [json.loads(line) for line in logged(discreetly, as_json=True).splitlines()]
+    facts = {line["event"]: line for line in lines}
+    assert facts["temporal.died"]["pid"] == 17
+    assert facts["record.damaged"]["path"] == "/a b"
+    assert facts["record.damaged"]["error"] == "ValueError('x=1')"
+    assert "no fields: 100 % of 3" in facts
+    assert discreetly or "said pid=18" in facts
+    assert not any("positional_args" in line for line in lines)
