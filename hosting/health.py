@@ -20,8 +20,10 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError
+from urllib.parse import urlsplit
 from urllib.request import ProxyHandler, build_opener
 
 from hosting.connection import Connection, pollers
@@ -138,25 +140,49 @@ def host_and_port(address: str) -> tuple[str, int]:
     return host.strip("[]") or "127.0.0.1", int(port)
 
 
+def url_of(address: str) -> str:
+    """Where the worker that listens at this address is asked. Raises HostingError if it is none."""
+    try:
+        host, port = host_and_port(address)
+    except ValueError:
+        raise HostingError(f"{HEALTH_VARIABLE} is no address; give it like 8081 or 127.0.0.1:8081") from None
+    near = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - every address of ours is this one too
+    return f"http://{f'[{near}]' if ':' in near else near}:{port}/ready"
+
+
+def checked_url(url: str) -> str:
+    """A URL that can be asked. Raises HostingError if it is none."""
+    try:
+        parts = urlsplit(url)
+        fit = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and url.isprintable()
+    except ValueError:
+        fit = False
+    if not fit or " " in url:
+        raise HostingError(f"{url!r} is no URL to ask; give it like http://127.0.0.1:8081/ready")
+    return url
+
+
 def ask(url: str) -> tuple[bool, str]:
     """Whether what is at `url` is well, and what it says. Never through a proxy: it is on this machine."""
     try:
         with build_opener(ProxyHandler({})).open(url, timeout=ANSWER.total_seconds() + 1) as answer:
-            return True, answer.read().decode()
+            return True, answer.read().decode(errors="replace")
     except HTTPError as error:
-        return False, error.read().decode()
-    except OSError as error:
+        return False, error.read().decode(errors="replace")
+    except (OSError, HTTPException) as error:
         return False, json.dumps({"ready": False, "why": f"nothing answers at {url}: {error}"})
 
 
 def main(arguments: Sequence[str]) -> int:
     """The command; returns its exit code."""
-    if arguments:
-        url = arguments[0]
-    elif address := os.environ.get(HEALTH_VARIABLE):
-        url = f"http://127.0.0.1:{host_and_port(address)[1]}/ready"
-    else:
+    address = os.environ.get(HEALTH_VARIABLE)
+    if not arguments and not address:
         print(f"usage: python -m hosting.health URL, or set {HEALTH_VARIABLE}", file=sys.stderr)  # noqa: T201
+        return 2
+    try:
+        url = checked_url(arguments[0] if arguments else url_of(address or ""))
+    except HostingError as error:
+        print(f"hosting.health: {error}", file=sys.stderr)  # noqa: T201 - one line for a person
         return 2
     well, said = ask(url)
     print(said)  # noqa: T201 - its only answer

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from hosting.errors import HostingError
 
@@ -39,11 +40,12 @@ def tracing(service: str, environment: Mapping[str, str] = os.environ) -> Iterat
     """The plugins a client needs for the block's traces; none if nobody collects them.
 
     `service` is what this process is called unless OTEL_SERVICE_NAME says otherwise. Raises HostingError if a collector
-    is named and the packages are not installed.
+    is named that is none, or the packages are not installed.
     """
     if not is_wanted(environment):
         yield []
         return
+    _check_endpoints(environment)
     try:
         from opentelemetry import trace
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -66,3 +68,18 @@ def tracing(service: str, environment: Mapping[str, str] = os.environ) -> Iterat
         closing = threading.Thread(target=provider.shutdown, daemon=True)
         closing.start()
         closing.join(LAST_WORDS.total_seconds())
+
+
+def _check_endpoints(environment: Mapping[str, str]) -> None:
+    """The exporter takes anything for an address, and then says of every span that it was not delivered."""
+    for name in ENDPOINTS:
+        if given := environment.get(name):
+            try:
+                parts = urlsplit(given)
+                fit = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+            except ValueError:
+                fit = False
+            if not fit:  # not shown: there may be a password in it
+                raise HostingError(
+                    f"{name} is no address of a collector; set it to something like http://127.0.0.1:4318"
+                )

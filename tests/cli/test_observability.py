@@ -223,6 +223,51 @@ def test_a_malformed_address_says_how_one_looks(name: str, value: str, like: str
         Settings.read({name: value})
 
 
+@pytest.mark.parametrize(
+    ("address", "url"),
+    [
+        ("8081", "http://127.0.0.1:8081/ready"),
+        (":8081", "http://127.0.0.1:8081/ready"),
+        ("localhost:8081", "http://localhost:8081/ready"),
+        ("0.0.0.0:8081", "http://127.0.0.1:8081/ready"),
+        ("[::1]:8081", "http://[::1]:8081/ready"),
+        ("[::]:8081", "http://[::1]:8081/ready"),
+    ],
+)
+def test_a_worker_is_asked_where_it_listens(address: str, url: str) -> None:
+    """On IPv6 alone it does not answer at 127.0.0.1, and its container would never be healthy."""
+    assert Settings.read({"HEALTH_ADDRESS": address}).health_address == address
+    assert health.url_of(address) == url
+
+
+@pytest.mark.parametrize(
+    ("arguments", "address", "words"),
+    [
+        ([], "abc", "HEALTH_ADDRESS is no address; give it like 8081"),
+        ([], "", "usage: python -m hosting.health URL"),
+        ([], "99999", "is no URL to ask"),
+        (["notaurl"], "", "'notaurl' is no URL to ask; give it like http://127.0.0.1:8081/ready"),
+        (["file:///etc/hosts"], "", "is no URL to ask"),
+        (["http://[::1"], "", "is no URL to ask"),
+        (["http://h:99999/"], "", "is no URL to ask"),
+        (["http://127.0.0.1:1/a b"], "", "is no URL to ask"),
+    ],
+)
+def test_whom_health_cannot_ask_is_one_line(
+    arguments: list[str],
+    address: str,
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A container's log has the reason, and no traceback."""
+    monkeypatch.setenv("HEALTH_ADDRESS", address)
+    assert health.main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert words in err
+
+
 async def test_a_worker_that_waits_is_live_and_not_ready(shell: Shell) -> None:
     """It is left alone, gets no work, and says what it waits for; the command for containers says the same."""
     address = free_address()

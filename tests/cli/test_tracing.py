@@ -110,3 +110,12 @@ def test_missing_packages_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://here:4318"}
     with pytest.raises(HostingError, match=r"not installed; install requirements-fleet\.txt"), tracing("test", wanted):
         pytest.fail("they are missing")
+
+
+@pytest.mark.parametrize("name", ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"])
+@pytest.mark.parametrize("address", ["notaurl", "http://", "collector:4317", "http://h:x", "ftp://me:secret@h/"])
+def test_a_collector_that_is_none_is_one_line(name: str, address: str) -> None:
+    """Otherwise no span arrives anywhere, and nobody hears of it. What may be a password is not repeated."""
+    said = f"^{name} is no address of a collector; set it to something like http://127.0.0.1:4318$"
+    with pytest.raises(HostingError, match=said), tracing("test", {name: address}):
+        pytest.fail("it is none")
