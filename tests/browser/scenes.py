@@ -35,8 +35,8 @@ OUTAGE = worker.Settings(worker_grace_period=0, breaker_failure_threshold=1, bre
 ELSEWHERE = "claude-opus-5-5"
 """The model that is down: a circuit of its own, so that no other run waits for it."""
 TASK = "Write a haiku about the sea."
-LONG_TASK = f"Write a haiku about https://example.org/{'the-sea-' * 100}"
-"""So long that the page shows its beginning alone, and all of that is one word, as an address is."""
+LONG_TASK = f"Write a haiku about https://example.org/{'thesea' * 120}"
+"""So long that the page shows its beginning alone, and most of that is one word, as addresses are."""
 POEM = "Grey waves fold and fall,\nnight wind writes the shore again:\nnothing stays, all comes."
 
 
