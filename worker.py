@@ -209,9 +209,7 @@ async def serve(settings: Settings, exit_with_stdin: bool) -> None:
         stack.push_async_callback(gate.close)
         journal = answers(settings, home, Seal.of(os.environ))
         stack.push_async_callback(journal.close)
-        survey = await stack.enter_async_context(
-            surveyed(gate, {name: model.circuit_of(name) for name in TIERS.values()})
-        )
+        survey = await stack.enter_async_context(surveyed(gate, [model.circuit_of(name) for name in TIERS.values()]))
         for each in workers(connection.client, model, gate, journal, settings):
             await stack.enter_async_context(each)
         if settings.version and (line := await take_up(settings.version, connection, WORKFLOW_QUEUE)):

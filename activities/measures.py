@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from time import monotonic
 from typing import get_args
@@ -38,8 +38,6 @@ from workflows.measures import (
 )
 
 LEVELS = {"closed": 0, "half_open": 1, "open": 2}
-NEED_A_PERSON: tuple[FailureKind, ...] = ("credentials", "spend", "our_bug")
-"""What no retry mends: the first of these is what an alert is for."""
 STORE_EVENTS = ("circuit.store_lost", "circuit.store_back", "circuit.store_corrupt")
 JOURNAL_EVENT_NAMES = ("journal.lost", "journal.back", "journal.not_read", "journal.not_kept")
 
@@ -75,10 +73,10 @@ def probed(circuit: str) -> None:
 
 
 @asynccontextmanager
-async def surveyed(gate: Gate, circuits: Mapping[str, str]) -> AsyncIterator[Survey]:
+async def surveyed(gate: Gate, circuits: Collection[str]) -> AsyncIterator[Survey]:
     """The circuits, looked at and shown as gauges for as long as the block lasts.
 
-    `circuits` are those that calls are expected to need, by model: their counters are there from the start.
+    `circuits` are those that calls are expected to need: their counters are there from the start.
     """
     meter = Runtime.default().metric_meter
     _begin(meter, circuits)
@@ -98,16 +96,16 @@ def _add(counter: str, number: int, **labels: str) -> None:
     Runtime.default().metric_meter.create_counter(counter).add(number, labels)
 
 
-def _begin(meter: MetricMeter, circuits: Mapping[str, str]) -> None:
-    """Everything that a worker counts rarely is there from its start, with its labels: a counter that is born at 1 has
-    not increased, and whoever is to be woken by the first event is not."""
+def _begin(meter: MetricMeter, circuits: Collection[str]) -> None:
+    """What a worker counts rarely is there from its start, with its labels, because a counter that is born at 1 has not
+    increased. Calls are not: nobody knows their roles beforehand, so the alert on them counts a new series as a whole.
+    """
     _add(JOURNAL_HITS, 0)
     for event in JOURNAL_EVENT_NAMES:
         _add(JOURNAL_EVENTS, 0, event=event)
     for event in STORE_EVENTS:
         _add(CIRCUIT_TRANSITIONS, 0, event=event, circuit="")
-    for model, circuit in circuits.items():
-        _begin_model(model)
+    for circuit in circuits:
         for name in (CIRCUIT_DENIALS, CIRCUIT_PROBES):
             _add(name, 0, circuit=circuit)
         for change in get_args(ChangeName):
@@ -116,17 +114,11 @@ def _begin(meter: MetricMeter, circuits: Mapping[str, str]) -> None:
         meter.create_gauge(name).set(0)
 
 
-def _begin_model(model: str) -> None:
-    for kind in NEED_A_PERSON:
-        _add(CALLS, 0, model=model, outcome="error", kind=kind)
-
-
 @asynccontextmanager
 async def counted(call: SubagentCall, meter: Meter) -> AsyncIterator[None]:
     """In an activity: the block is one attempt, which ends well, or with a failure that has a kind."""
     began = monotonic()
     kind: FailureKind | None = None
-    _begin_model(call.model)
     _show_under_way(call.model, +1)
     try:
         yield
@@ -151,7 +143,7 @@ def _count(call: SubagentCall, meter: Meter, seconds: float, kind: FailureKind |
     labels = {"role": call.role, "model": call.model}
     metrics = activity.metric_meter().with_additional_attributes(labels)
     outcome = "error" if kind else "success"
-    _add(CALLS, 1, model=call.model, outcome=outcome, kind=kind or "")
+    _add(CALLS, 1, **labels, outcome=outcome, kind=kind or "")
     metrics.create_histogram_float(CALL_SECONDS, "Length of an attempt", "s").record(seconds, {"outcome": outcome})
     tokens = metrics.create_counter(TOKENS, "Tokens as billed")
     used = meter.usage

@@ -11,8 +11,7 @@ from temporalio import workflow
 from workflows.contracts import Reply
 
 CALLS = "breakwater_calls"
-"""Attempts that sent a request, by model, outcome (`success`, `error`) and kind (of failure, else empty). Not by role:
-what a worker is to count at its start as 0, for an alert on the first, it has to know by all its labels."""
+"""Attempts that sent a request, by role, model, outcome (`success`, `error`) and kind (of failure, else empty)."""
 CALL_SECONDS = "breakwater_call_seconds"
 """How long an attempt took, by role, model and outcome."""
 CALLS_UNDER_WAY = "breakwater_calls_under_way"
