@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
-from typing import TypeVar
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any, TypeVar
 
 ResultT = TypeVar("ResultT")
+
+STEPS = 3
+"""Steps of the event loop until what ended in this very activation is seen to have ended."""
 
 
 def being_cancelled() -> bool:
@@ -15,26 +19,31 @@ def being_cancelled() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-async def to_its_end(awaited: Awaitable[ResultT]) -> ResultT:
-    """What was awaited says, also if this task is cancelled in the very step in which it ended: that is paid."""
-    ended = asyncio.ensure_future(awaited)
-    try:
-        return await ended
-    except asyncio.CancelledError:
-        if ended.done() and not ended.cancelled():
-            return ended.result()
-        raise
+async def to_its_end(begun: asyncio.Future[ResultT]) -> ResultT:
+    """What an activity or a child run says, which is cancelled with this task, and waited for all the same.
+
+    Whatever ends in the step in which the cancellation comes is heard too. It must not be cancelled then: Temporal's
+    SDK would throw the result away, and with it what it cost.
+    """
+    while not begun.done():
+        try:
+            await asyncio.wait((begun,))
+        except asyncio.CancelledError:
+            for _ in range(STEPS):
+                with suppress(asyncio.CancelledError):  # once more, while it is being obeyed
+                    await asyncio.sleep(0)
+            if not begun.done():
+                begun.cancel()
+    return begun.result()
 
 
-async def once_begun(beginning: Awaitable[ResultT]) -> tuple[ResultT, bool]:
+async def once_begun(beginning: Coroutine[Any, Any, ResultT]) -> tuple[ResultT, bool]:
     """What a beginning gives, and whether this task was cancelled meanwhile: what has been asked for will begin."""
     begun = asyncio.ensure_future(beginning)
     cancelled = False
     while not begun.done():
         try:
-            await asyncio.shield(begun)
+            await asyncio.wait((begun,))
         except asyncio.CancelledError:
             cancelled = True
-        except Exception:  # noqa: BLE001 - it is the beginning's own, and raised below
-            break
     return begun.result(), cancelled

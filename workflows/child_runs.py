@@ -15,7 +15,7 @@ from temporalio import workflow
 from temporalio.common import SearchAttributePair, TypedSearchAttributes
 from temporalio.exceptions import ApplicationError, ChildWorkflowError, WorkflowAlreadyStartedError
 
-from workflows.cancellation import once_begun
+from workflows.cancellation import once_begun, to_its_end
 from workflows.caps import Caps, Spent
 from workflows.contracts import CIRCUIT_ATTRIBUTE, PIPELINE_ATTRIBUTE, STATUS_ATTRIBUTE, RunReport
 from workflows.models import nano
@@ -85,7 +85,7 @@ class ChildRuns(Generic[ResultT]):
             child, cancelled = await once_begun(starting)
             if cancelled:
                 child.cancel()
-            ended: RunReport[ResultT] = await child
+            ended: RunReport[ResultT] = await to_its_end(child)
             return ended
         except WorkflowAlreadyStartedError:
             raise NameTaken(f"a run named {id} is under way, and is not of this one") from None

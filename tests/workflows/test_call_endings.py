@@ -49,6 +49,21 @@ async def test_a_failure_that_comes_with_the_cancellation_is_raised_as_itself() 
         await task
 
 
+async def test_an_answer_that_the_sdk_would_throw_away_is_kept() -> None:
+    """As Temporal's handle does: cancelled after its result has come, and before it has passed it on, it loses it."""
+    result: asyncio.Future[CallOutcome] = asyncio.get_running_loop().create_future()
+
+    async def passed_on() -> CallOutcome:
+        return await asyncio.shield(result)
+
+    task = asyncio.create_task(to_its_end(asyncio.create_task(passed_on())))
+    await asyncio.sleep(0.01)
+    result.set_result(OUTCOME)
+    task.cancel()
+    assert await task == OUTCOME
+    assert task.cancelling() == 1
+
+
 async def test_a_cancellation_before_the_end_is_one() -> None:
     """Nothing was said yet."""
     activity, task = await waiting()
