@@ -27,7 +27,7 @@ async def to_its_end(begun: asyncio.Future[ResultT]) -> ResultT:
     """
     while not begun.done():
         try:
-            await asyncio.wait((begun,))
+            await _ended(begun)
         except asyncio.CancelledError:
             for _ in range(STEPS):
                 with suppress(asyncio.CancelledError):  # once more, while it is being obeyed
@@ -43,7 +43,22 @@ async def once_begun(beginning: Coroutine[Any, Any, ResultT]) -> tuple[ResultT, 
     cancelled = False
     while not begun.done():
         try:
-            await asyncio.wait((begun,))
+            await _ended(begun)
         except asyncio.CancelledError:
             cancelled = True
     return begun.result(), cancelled
+
+
+async def _ended(begun: asyncio.Future[Any]) -> None:
+    """Wait for an end without passing a cancellation on, as a shield would, and without a shield's complaints."""
+    ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def tell(_: asyncio.Future[Any]) -> None:
+        if not ended.done():
+            ended.set_result(None)
+
+    begun.add_done_callback(tell)
+    try:
+        await ended
+    finally:
+        begun.remove_done_callback(tell)
