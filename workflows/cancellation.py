@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Coroutine
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -19,12 +19,13 @@ def being_cancelled() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-async def to_its_end(begun: asyncio.Future[ResultT]) -> ResultT:
+async def to_its_end(awaited: Awaitable[ResultT]) -> ResultT:
     """What an activity or a child run says, which is cancelled with this task, and waited for all the same.
 
     Whatever ends in the step in which the cancellation comes is heard too. It must not be cancelled then: Temporal's
     SDK would throw the result away, and with it what it cost.
     """
+    begun = asyncio.ensure_future(awaited)
     while not begun.done():
         try:
             await _ended(begun)
