@@ -21,7 +21,8 @@ import httpx2
 from anthropic.types import MessageDeltaUsage, RawMessageStreamEvent
 from anthropic.types import Usage as ApiUsage
 
-from activities.endpoint import check_endpoint, shown
+from activities.endpoint import check_endpoint
+from activities.urls import without_login
 from workflows.contracts import LARGEST_REQUEST, Phase, SubagentCall, Usage
 
 SIMULATOR_HEADER = "x-breakwater-simulator"
@@ -86,7 +87,7 @@ class Claude:
     @property
     def endpoint(self) -> str:
         """Where calls go."""
-        return shown(str(self._client.base_url))
+        return without_login(str(self._client.base_url))
 
     def circuit_of(self, model: str) -> str:
         """The circuit a call belongs to: one for each endpoint and model."""
@@ -216,7 +217,7 @@ def needs_stand_in() -> bool:
         return False
     if endpoint := os.environ.get("ANTHROPIC_BASE_URL"):
         raise NoCredential(
-            f"ANTHROPIC_BASE_URL is {shown(endpoint)} but there is no credential: set ANTHROPIC_API_KEY "
+            f"ANTHROPIC_BASE_URL is {without_login(endpoint)} but there is no credential: set ANTHROPIC_API_KEY "
             "(any value if that endpoint needs none), or unset ANTHROPIC_BASE_URL to use the local stand-in"
         )
     return True

@@ -10,6 +10,8 @@ import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
+from activities.urls import is_http
+
 CREDENTIALS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
 BASE_URL = "ANTHROPIC_BASE_URL"
 CONTROL = re.compile("[\x00-\x1f\x7f]")
@@ -30,21 +32,14 @@ def check_endpoint(environment: Mapping[str, str]) -> None:
 
 
 def _check_url(url: str) -> None:
-    example = "set it to something like https://api.anthropic.com"
     try:
-        parts = urlsplit(url)
-        fit = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and url == url.strip()
+        login = "@" in urlsplit(url).netloc
     except ValueError:
-        raise EndpointInvalid(f"{BASE_URL} is no address of an API; {example}") from None
-    if "@" in parts.netloc:
+        login = False
+    if login:
         raise EndpointInvalid(
             f"{BASE_URL} names a user or a password, which cannot be sent beside the API's key; leave out what stands "
             "before the @"
         )
-    if not fit:
-        raise EndpointInvalid(f"{BASE_URL} is no address of an API; {example}")
-
-
-def shown(url: str) -> str:
-    """An address as it may be printed: without a user or a password."""
-    return re.sub(r"//[^/]*@", "//", url)
+    if not is_http(url) or url != url.strip():
+        raise EndpointInvalid(f"{BASE_URL} is no address of an API; set it to something like https://api.anthropic.com")

@@ -23,7 +23,6 @@ from datetime import timedelta
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError
-from urllib.parse import urlsplit
 from urllib.request import ProxyHandler, build_opener
 
 from hosting.connection import Connection, pollers
@@ -152,12 +151,9 @@ def url_of(address: str) -> str:
 
 def checked_url(url: str) -> str:
     """A URL that can be asked. Raises HostingError if it is none."""
-    try:
-        parts = urlsplit(url)
-        fit = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and url.isprintable()
-    except ValueError:
-        fit = False
-    if not fit or " " in url:
+    from activities.urls import is_http
+
+    if not is_http(url) or not url.isprintable() or " " in url:
         raise HostingError(f"{url!r} is no URL to ask; give it like http://127.0.0.1:8081/ready")
     return url
 

@@ -14,7 +14,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from hosting.errors import HostingError
 
@@ -72,14 +71,8 @@ def tracing(service: str, environment: Mapping[str, str] = os.environ) -> Iterat
 
 def _check_endpoints(environment: Mapping[str, str]) -> None:
     """The exporter takes anything for an address, and then says of every span that it was not delivered."""
+    from activities.urls import is_http
+
     for name in ENDPOINTS:
-        if given := environment.get(name):
-            try:
-                parts = urlsplit(given)
-                fit = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-            except ValueError:
-                fit = False
-            if not fit:  # not shown: there may be a password in it
-                raise HostingError(
-                    f"{name} is no address of a collector; set it to something like http://127.0.0.1:4318"
-                )
+        if (given := environment.get(name)) and not is_http(given):  # not shown: there may be a password in it
+            raise HostingError(f"{name} is no address of a collector; set it to something like http://127.0.0.1:4318")

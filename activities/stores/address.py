@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
+
+from activities.urls import without_login
 
 VARIABLE = "BREAKWATER_STORE"
 ALIAS = "BREAKER_STORE"
@@ -73,9 +74,9 @@ def parse_address(url: str) -> File | Server:
         return File(Path(rest[1:]))
     if separator and scheme in ("redis", "rediss", "valkey", "valkeys") and rest:
         return Server(url)
-    shown = re.sub(r"//[^/@]*@", "//", url)
     raise StoreAddressInvalid(
-        f"{NAMES} is {shown!r}, which is not a store: use sqlite:///path/to/file.db, redis://host:6379/0 or rediss://…"
+        f"{NAMES} is {without_login(url)!r}, which is not a store: use sqlite:///path/to/file.db, redis://host:6379/0 "
+        "or rediss://…"
     )
 
 

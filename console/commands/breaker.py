@@ -8,7 +8,6 @@ from __future__ import annotations
 import getpass
 import json
 import os
-import re
 import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -24,6 +23,7 @@ from activities.circuit.phases import IllegalMove, seen_at
 from activities.circuit.state import Cause, Forced, Mode, Phase, Policy, State
 from activities.circuit.store import StoreError, StoreUnavailable, open_store
 from activities.stores.address import read_address
+from activities.urls import without_login
 from console.circuits import circuits
 from console.errors import Exit, Stop
 from console.render import clock, page, tell
@@ -56,7 +56,7 @@ class Place:
     @property
     def name(self) -> str:
         """The address without a password."""
-        return re.sub(r"//[^/@]*@", "//", self.url)
+        return without_login(self.url)
 
     def exists(self) -> bool:
         """Whether there is a file to look into; a server has to be asked."""

@@ -13,7 +13,7 @@ from aiohttp import web
 from activities.vault.codec_server import HOW_TO, CodecServer
 from activities.vault.seal import ENCRYPTION_KEY
 from console.errors import Exit, Stop
-from console.render import notes
+from console.render import tell
 from console.session import session
 from hosting.home import Home
 from hosting.ports import LOOPBACK
@@ -27,20 +27,15 @@ HERE = frozenset({"127.0.0.1", "localhost", "::1"})
 
 async def serve(port: int, ui: str | None) -> Exit:
     """Serve until SIGINT or SIGTERM."""
-    console = notes()
-
-    def say(line: str) -> None:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
-
     stop = asked_to_stop(with_stdin=False)
-    async with session(say, worker=False) as here:
+    async with session(tell, worker=False) as here:
         ui = ui or here.connection.ui_url
         origins = origins_of(ui)
         home = Home.locate()
         home.prepare()
         token = token_in(home.codec_token)
         runner = web.AppRunner(
-            CodecServer(here.client.data_converter, token, origins, say).application(),
+            CodecServer(here.client.data_converter, token, origins, tell).application(),
             access_log=None,  # its paths hold the token
         )
         await runner.setup()
@@ -52,14 +47,14 @@ async def serve(port: int, ui: str | None) -> Exit:
                 why = f"cannot listen on {LOOPBACK}:{port}: {error.strerror}; choose another --port"
                 raise Stop(why, Exit.USAGE) from error
             at = runner.addresses[0][1]
-            say(f"codec     http://{LOOPBACK}:{at}/{token}")
-            say(f"UI        {ui} (pages of {' and '.join(origins)} may ask, no others)")
-            say(HOW_TO)
+            tell(f"codec     http://{LOOPBACK}:{at}/{token}")
+            tell(f"UI        {ui} (pages of {' and '.join(origins)} may ask, no others)")
+            tell(HOW_TO)
             if caution := for_another_machine(origins):
-                say(caution)
+                tell(caution)
             if not os.environ.get(ENCRYPTION_KEY):
-                say(f"{ENCRYPTION_KEY} is not set: large values are shown, encrypted ones are not")
-            say("up; Ctrl-C stops it")
+                tell(f"{ENCRYPTION_KEY} is not set: large values are shown, encrypted ones are not")
+            tell("up; Ctrl-C stops it")
             await stop.wait()
         finally:
             await runner.cleanup()

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -18,6 +15,7 @@ from benchmarks.storm_contenders import TOGETHER
 from benchmarks.storm_figures import NAMES
 from benchmarks.storm_section import CONTENDERS, storm_notes, storm_ratios
 from hosting.home import PROJECT
+from tests.benchmarks.storms import small_storm
 
 PINS = (PROJECT / "benchmarks" / "peers" / "requirements.txt").read_text()
 
@@ -127,16 +125,6 @@ def test_the_page_compares_them_and_names_their_versions() -> None:
 @pytest.mark.skipif(bool(missing()), reason="make peers")
 def test_a_small_storm_of_frameworks(tmp_path: Path) -> None:
     """Where they are installed, no run of theirs fails, and their versions are in the figures."""
-    file = tmp_path / "storm.json"
-    storm_of_four = "-m benchmarks.storm --scenario outage --runs 4 --scale 0.05 --no-gate"
-    asked = [part for name in FRAMEWORKS for part in ("--contender", name)]
-    subprocess.run(
-        [sys.executable, *storm_of_four.split(), *asked, "--json", str(file)],
-        check=True,
-        capture_output=True,
-        cwd=PROJECT,
-        timeout=100,
-    )
-    said = json.loads(file.read_text())
+    said = small_storm(tmp_path / "storm.json", FRAMEWORKS, runs=4)
     assert {each["contender"]: each["failed"] for each in said["contenders"]} == dict.fromkeys(FRAMEWORKS, 0)
     assert said["versions"] == {name: versions(name) for name in FRAMEWORKS}

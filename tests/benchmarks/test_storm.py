@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from benchmarks.peers.usual import exponential
 from benchmarks.storm_figures import OUTAGE, Figures, busiest, plot, table
-from hosting.home import PROJECT
+from tests.benchmarks.storms import small_storm
 
 
 def figures(contender: str) -> Figures:
@@ -62,16 +59,7 @@ def test_the_plot_is_drawn(tmp_path: Path) -> None:
 
 def test_a_small_storm(tmp_path: Path) -> None:
     """Two worker processes beside no breaker, every duration a twentieth: no run fails, and figures are written."""
-    found = tmp_path / "storm.json"
-    command = "-m benchmarks.storm --scenario outage --runs 8 --scale 0.05 --no-gate"
-    contenders = ("--contender", "breakwater", "--contender", "asyncio")
-    subprocess.run(
-        [sys.executable, *command.split(), *contenders, "--json", str(found)],
-        check=True,
-        capture_output=True,
-        cwd=PROJECT,
-        timeout=100,
-    )
-    rows = {each["contender"]: each for each in json.loads(found.read_text())["contenders"]}
+    said = small_storm(tmp_path / "storm.json", ("breakwater", "asyncio"), runs=8)
+    rows = {each["contender"]: each for each in said["contenders"]}
     assert set(rows) == {"breakwater", "asyncio"}
     assert all(each["failed"] == 0 and each["wasted"] >= 1 for each in rows.values())

@@ -68,16 +68,16 @@ class FanOut:
 
 
 @workflow.defn(name="latecomer")
-class Latecomer:
+class Latecomer(FanOut):
     """Asks for an approval when its deadline has passed, as a run does whose last call ended at that very moment."""
 
     @workflow.init
     def __init__(self, input: Input) -> None:
-        self.bookkeeping = Run[Result](input)
+        super().__init__(input)
 
     @workflow.run
     async def run(self, input: Input) -> RunReport[Result]:
-        return await self.bookkeeping.conduct(self.story(input))
+        return await super().run(input)
 
     async def story(self, input: Input) -> Outcome[Result]:
         assert input.deadline is not None
